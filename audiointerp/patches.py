@@ -30,7 +30,8 @@ class Patches:
     data : numpy.ndarray [n, frames, mels], float32
     table : pandas.DataFrame [n]
         One row a patch: `clip` (index of its row in the clip table), `start` (s), `label`, `fold`, `source`,
-        `path`, and `padded` (the clip was too short for one patch).
+        `path`, `padded` (the clip was too short for one patch) and `silent` (no band of any frame rises above the
+        front end's log offset: the network sees a flat patch).
     frontend : FrontEnd
     """
 
@@ -64,6 +65,11 @@ class Patches:
     def start(self):
         """Start of each patch in its clip, in seconds, shape (n,)."""
         return self.table["start"].to_numpy()
+
+    @property
+    def silent(self):
+        """Whether each patch is silent to the network, shape (n,)."""
+        return self.table["silent"].to_numpy()
 
     @property
     def time(self):
@@ -137,7 +143,11 @@ def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs
             note = f"too short for one patch of {frontend.patch_seconds} s: padded with silence"
             warnings.warn(f"{short(clip['path'])}: {note}", AudioRepairWarning, stacklevel=2)
         store.append(cut)
-        rows += [{"clip": index, "start": s, "padded": padded, **clip} for s in start]
+        silent = cut.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
+        rows += [
+            {"clip": index, "start": s, **clip, "padded": padded, "silent": q}
+            for s, q in zip(start, silent, strict=True)
+        ]
     if failures:
         _report(failures, len(clips), on_error)
     return Patches(store.array(), pd.DataFrame(rows), frontend)

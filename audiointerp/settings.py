@@ -63,3 +63,43 @@ def cache_folder(room=None):
             "Set AUDIOINTERP_CACHE to a folder you can write to, or free some space."
         ) from error
     return folder.resolve()
+
+
+PROFILES = {
+    # Small networks from random weights on sounds made on the spot: no downloads.
+    "demo": {"DATA": "synthetic", "VGGISH": "random", "YAMNET": "random", "WIDTH": 0.25},
+    # Real data and weights from AUDIOINTERP_DATA; VGGish from random weights where its checkpoint is absent.
+    "recorded": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
+    # Everything official, downloaded.
+    "full": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
+}
+
+
+def profile_parameters(profile):
+    """Parameters that a profile puts into the notebooks.
+
+    Parameters
+    ----------
+    profile : {"demo", "recorded", "full"}
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such profile, or `recorded` is asked for without ``AUDIOINTERP_DATA``.
+    """
+    if profile not in PROFILES:
+        raise MissingDataError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}.")
+    parameters = dict(PROFILES[profile])
+    if profile == "recorded":
+        if not os.environ.get("AUDIOINTERP_DATA"):
+            raise MissingDataError(
+                "profile 'recorded' reads real data from the folder in AUDIOINTERP_DATA, which is not set. "
+                "Set it, or use --profile full to download, or --profile demo for synthetic sounds."
+            )
+        if not (data_folder() / "weights" / "vggish_model.ckpt").is_file():
+            parameters["VGGISH"] = "random"
+    return parameters

@@ -1,0 +1,86 @@
+"""The command ``audiointerp``: run the series, download data and weights, look after the cache."""
+
+import argparse
+import pkgutil
+import shutil
+import sys
+from pathlib import Path
+
+from . import datasets, series, settings
+from .errors import AudioInterpError, MissingDataError
+
+DOWNLOADS = {
+    **datasets.DOWNLOADS,
+    "vggish": "audiointerp.networks.vggish:find_checkpoint",
+    "yamnet": "audiointerp.networks.yamnet:find_weights",
+}
+
+
+def main(arguments=None):
+    """Entry point; returns the exit code."""
+    parser = argparse.ArgumentParser("audiointerp", description="See and hear what a sound classifier listens to.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run the notebooks headless")
+    run.add_argument("--profile", choices=settings.PROFILES, default="demo", help="data and weights (default: demo)")
+    run.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers or names of notebooks")
+    run.add_argument("--output", type=Path, help="folder for the executed notebooks (default: runs/PROFILE)")
+    run.add_argument("--scripts", type=Path, default=series.SCRIPTS, help="folder of the notebooks' scripts")
+    run.set_defaults(action=_run)
+
+    download = commands.add_parser("download", help="download data or weights")
+    download.add_argument("name", choices=DOWNLOADS)
+    download.set_defaults(action=_download)
+
+    cache = commands.add_parser("cache", help="show the cache, or clear it")
+    cache.add_argument("--clear", nargs="*", metavar="ROOM", help="remove these rooms, or all results but the data")
+    cache.set_defaults(action=_cache)
+
+    chosen = parser.parse_args(arguments)
+    try:
+        return chosen.action(chosen)
+    except AudioInterpError as error:
+        print(f"audiointerp: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(chosen):
+    output = chosen.output or Path("runs") / chosen.profile
+    table = series.run_series(
+        chosen.profile, output, only=chosen.only, scripts=chosen.scripts, html=chosen.profile != "recorded"
+    )
+    failed = table[table["error"] != ""]
+    print(f"\n{len(table) - len(failed)} of {len(table)} notebooks ran, {table['seconds'].sum():.0f} s in all.")
+    for row in failed.itertuples():
+        print(f"  {row.notebook} stopped at {row.error}; see {output / row.notebook}.failed.ipynb")
+    print(f"Look in {output}/: open the .html files in a browser, or the notebooks with 'make lab'.")
+    return int(len(failed) > 0)
+
+
+def _download(chosen):
+    print(pkgutil.resolve_name(DOWNLOADS[chosen.name])())
+    return 0
+
+
+def _cache(chosen):
+    folder = settings.cache_folder()
+    rooms = sorted(path for path in folder.iterdir() if path.is_dir())
+    if chosen.clear is None:
+        print(folder)
+        for room in rooms:
+            size = sum(path.stat().st_size for path in room.rglob("*") if path.is_file())
+            print(f"  {room.name:12} {size / 1e6:10.1f} MB")
+        return 0
+    unknown = set(chosen.clear) - {room.name for room in rooms}
+    if unknown:
+        known = ", ".join(room.name for room in rooms) or "nothing"
+        raise MissingDataError(f"no room {', '.join(sorted(unknown))} in {folder}; there is {known}.")
+    for room in rooms:
+        if room.name in chosen.clear or (not chosen.clear and room.name != "data"):
+            shutil.rmtree(room)
+            print(f"removed {room}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""Predictions as tables, votes per clip, accuracy with its interval, confusion counts."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.metrics import confusion_matrix
+
+from .errors import UnknownLabelError
+
+ABOUT = ("clip", "start", "label", "fold", "source", "path", "silent", "predicted", "score", "patches")
+
+
+def predict(network, patches, *, batch_size=64, precision="float32"):
+    """Scores of every patch.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    batch_size : int
+    precision : {"float32", "bfloat16", "auto"}
+        Arithmetic of the network, see `audiointerp.precision`.
+
+    Returns
+    -------
+    pandas.DataFrame [n]
+        `clip`, `start`, `label` and `fold` as the patches have them, `predicted`, `score` (of the predicted class),
+        then one column a class with its score. The index is the patches' own.
+
+    Raises
+    ------
+    PatchShapeError
+        If the network does not take these patches.
+    """
+    from .networks.heads import check_patches, labels_of
+    from .precision import as_precision
+
+    check_patches(network, patches)
+    labels = labels_of(network)
+    scores = as_precision(network, precision).predict(patches.data[..., None], batch_size=batch_size, verbose=0)
+    scores = scores.astype(np.float64)
+    return _table(patches.table, scores, labels)
+
+
+def vote(predictions, *, silent=False):
+    """One prediction a clip: the class that most of its patches are taken for.
+
+    A tie goes to the class with the higher summed score.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`.
+    silent : bool
+        Whether silent patches vote too. A clip of nothing but silent patches is decided by them in any case.
+
+    Returns
+    -------
+    pandas.DataFrame [clips]
+        `label`, `fold`, `predicted`, `score` (share of the votes), `patches` (how many voted), then the mean score of
+        each class; indexed by `clip`.
+    """
+    if not silent and "silent" in predictions:
+        sounding = ~predictions["silent"]
+        only_silent = ~sounding.groupby(predictions["clip"]).transform("any")
+        predictions = predictions[sounding | only_silent]
+    labels = score_columns(predictions)
+    by_clip = predictions.groupby("clip", sort=False)
+    voters, means = by_clip.size(), by_clip[labels].mean()
+    votes = pd.get_dummies(predictions["predicted"], dtype=int).groupby(predictions["clip"], sort=False).mean()
+    votes = votes.reindex(columns=labels, fill_value=0)
+    table = by_clip[[c for c in ("label", "fold", "source", "path") if c in predictions]].first()
+    # Mean scores stay below 1 and vote shares differ by at least 1 / voters, so this decides between equal votes only.
+    table["predicted"] = (votes + means.div(voters + 1, axis=0)).idxmax(axis=1)
+    table["score"] = votes.max(axis=1)
+    table["patches"] = voters
+    return table.join(means)
+
+
+def accuracy(predictions, confidence=0.95):
+    """Share of right predictions, with its Wilson interval.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict` or `vote`.
+    confidence : float
+
+    Returns
+    -------
+    pandas.Series
+        `accuracy`, `low`, `high`, `right`, `n`. The interval takes rows to be independent, which clips nearly are and
+        overlapping patches of one clip are not: quote it for clips.
+
+    References
+    ----------
+    Wilson, JASA 1927.
+    """
+    right, n = int((predictions["predicted"] == predictions["label"]).sum()), len(predictions)
+    interval = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
+    return pd.Series({"accuracy": right / n, "low": interval.low, "high": interval.high, "right": right, "n": n})
+
+
+def confusion(predictions, labels=None):
+    """Counts of true against predicted classes.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict` or `vote`.
+    labels : sequence of str, optional
+        Order of rows and columns; the network's by default.
+
+    Returns
+    -------
+    pandas.DataFrame [classes, classes]
+        Rows are true, columns predicted.
+
+    Raises
+    ------
+    UnknownLabelError
+        If the table holds a class that is not among the labels.
+    """
+    labels = list(labels) if labels is not None else score_columns(predictions)
+    unknown = sorted({*predictions["label"], *predictions["predicted"]} - set(labels))
+    if unknown:
+        raise UnknownLabelError(f"labels {unknown} are in the predictions; the network knows {', '.join(labels)}.")
+    counts = confusion_matrix(predictions["label"], predictions["predicted"], labels=labels)
+    return pd.DataFrame(counts, pd.Index(labels, name="true"), pd.Index(labels, name="predicted"))
+
+
+def sort_by_recall(counts):
+    """Confusion counts with the classes recognised best first, rows and columns alike."""
+    recall = pd.Series(np.diag(counts) / counts.sum(axis=1).clip(lower=1), counts.index)
+    order = recall.sort_values(ascending=False, kind="stable").index
+    return counts.loc[order, order]
+
+
+def confused_pairs(counts):
+    """Pairs of classes that were taken for each other, the most frequent first.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame [classes, classes]
+        From `confusion`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `true`, `predicted`, `count`, and `share` (of the true class); no rows if nothing was confused.
+    """
+    pairs = counts.stack().rename("count").reset_index()
+    pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))
+    pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
+    return pairs.sort_values(["count", "share"], ascending=False, kind="stable", ignore_index=True)
+
+
+def score_columns(predictions):
+    """The columns of a prediction table that hold the scores of classes."""
+    return [column for column in predictions if column not in ABOUT]
+
+
+def _table(patch_table, scores, labels):
+    if taken := sorted(set(labels) & set(ABOUT)):
+        raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
+    table = patch_table[[c for c in ABOUT if c in patch_table]].copy()
+    table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
+    table["score"] = scores.max(axis=1)
+    return table.join(pd.DataFrame(scores, table.index, labels))

@@ -1,0 +1,1 @@
+"""Networks whose class names and front end travel with them."""

@@ -1,0 +1,162 @@
+"""The output layer: scores per class, and what a saved network must know to classify a sound alone."""
+
+import os
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..errors import PatchShapeError, UnknownLabelError, WeightsError
+from ..frontend import VGGISH, FrontEnd
+
+
+@keras.saving.register_keras_serializable("audiointerp")
+class ClassScores(keras.layers.Layer):
+    """Softmax in float32 that carries the class names and the front end through saving and cloning.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Class names in the order of the outputs.
+    frontend : FrontEnd or dict
+        Settings that made the patches.
+    """
+
+    def __init__(self, labels, frontend=VGGISH, **kwargs):
+        super().__init__(**{"name": "scores", **kwargs, "dtype": "float32"})
+        self.labels = [str(label) for label in labels]
+        self.frontend = frontend if isinstance(frontend, FrontEnd) else FrontEnd(**frontend)
+        self.activation = keras.activations.softmax
+
+    def call(self, logits):
+        return self.activation(logits)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "labels": list(self.labels), "frontend": asdict(self.frontend)}
+
+
+def add_head(body, labels, frontend=VGGISH, *, seed=0):
+    """Put a new dense layer and a softmax on a network without its output layer.
+
+    Parameters
+    ----------
+    body : keras.Model [(n, frames, mels, 1) -> (n, features)]
+    labels : sequence of str
+        Class names, at least two, none twice.
+    frontend : FrontEnd
+    seed : int
+
+    Returns
+    -------
+    keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    """
+    labels = [str(label) for label in labels]
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice.")
+    initializer = keras.initializers.GlorotUniform(seed)
+    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name="FCFinal")(body.output)
+    return keras.Model(body.input, ClassScores(labels, frontend)(logits), name=body.name)
+
+
+def labels_of(network):
+    """Class names of a network, in the order of its outputs.
+
+    Networks made elsewhere, without `ClassScores`, have their outputs' numbers as names.
+    """
+    last = network.layers[-1]
+    return list(last.labels) if isinstance(last, ClassScores) else [str(i) for i in range(network.output_shape[-1])]
+
+
+def frontend_of(network):
+    """Front end that a network was made for.
+
+    Raises
+    ------
+    WeightsError
+        If the network does not carry one.
+    """
+    last = network.layers[-1]
+    if not isinstance(last, ClassScores):
+        raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
+    return last.frontend
+
+
+def label_index(network, label):
+    """Number of the output that scores `label`.
+
+    Raises
+    ------
+    UnknownLabelError
+        If the network has no such class.
+    """
+    labels = labels_of(network)
+    if label not in labels:
+        raise UnknownLabelError(f"label {label!r}: the network '{network.name}' knows {', '.join(labels)}.")
+    return labels.index(label)
+
+
+def check_patches(network, patches):
+    """Raise a `PatchShapeError` unless `network` takes `patches` and was made for their front end."""
+    expected = tuple(network.input_shape[1:]) if isinstance(network.input_shape, tuple) else None
+    found = (*patches.data.shape[1:], 1)
+    if expected is None or len(expected) != 3 or any(e not in (None, f) for e, f in zip(expected, found, strict=True)):
+        raise PatchShapeError(
+            f"network '{network.name}' takes inputs of shape {network.input_shape}, the patches are {found}. "
+            "Expected (frames, mels, 1): make the patches with the network's front end, frontend_of(network)."
+        )
+    if isinstance(network.layers[-1], ClassScores) and frontend_of(network) != patches.frontend:
+        raise PatchShapeError(
+            f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
+            "Make them with make_patches(clips, frontend_of(network))."
+        )
+
+
+def save_network(network, path):
+    """Save a network with its class names and front end to one ``.keras`` file.
+
+    Written beside the target first, so that an interruption leaves the old file as it was.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written to; nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        temporary = Path(folder) / "network.keras"
+        network.save(temporary)
+        os.replace(temporary, path)
+    return path
+
+
+def load_network(path):
+    """Load a network saved by `save_network`; it alone can classify a sound.
+
+    Raises
+    ------
+    WeightsError
+        If there is no such file or it is not a saved network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file. Expected a network saved with save_network.")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: not a saved network, or damaged ({type(error).__name__}: {error}). "
+            "Delete it and train again, or save it again with save_network."
+        ) from error
+
+
+def scaled(filters, width):
+    """Number of filters at a width factor, at least 1."""
+    if not 0 < width <= 1:
+        raise ValueError(f"width is {width}; expected a factor above 0 and up to 1.")
+    return max(1, int(np.round(filters * width)))

@@ -1,0 +1,144 @@
+"""Running the notebooks: scripts → executed notebooks, headless, with a profile's parameters."""
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from .errors import MissingDataError
+from .settings import profile_parameters
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
+NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|.*\r|\s*$)")
+
+
+def find_scripts(only=(), scripts=SCRIPTS):
+    """Paths of the notebooks' scripts in reading order.
+
+    Parameters
+    ----------
+    only : sequence of str
+        Numbers (``"04"``) or names; all of them if empty.
+    scripts : path
+
+    Raises
+    ------
+    MissingDataError
+        If the folder or a notebook is not there.
+    """
+    found = sorted(Path(scripts).glob("[0-9][0-9]_*.py"))
+    if not found:
+        raise MissingDataError(
+            f"{scripts}: no notebooks there. They come with the repository, not with an installed package: "
+            "clone it and run this command inside, or name their folder with --scripts."
+        )
+    chosen = [path for path in found if not only or any(path.stem.startswith(o) or o in path.stem for o in only)]
+    if not chosen:
+        raise MissingDataError(
+            f"--only {' '.join(only)}: no such notebook. There are {', '.join(p.stem for p in found)}."
+        )
+    return chosen
+
+
+def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False):
+    """Execute the notebooks and write them to a folder.
+
+    Parameters
+    ----------
+    profile : {"demo", "recorded", "full"}
+    output : path
+        Folder for the executed notebooks; each replaces its predecessor only when it is complete.
+    only : sequence of str
+        Numbers or names of notebooks; all if empty.
+    scripts : path
+    html : bool
+        Write a web page beside each notebook.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `notebook`, `seconds`, `error` (empty if it ran to its end).
+    """
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for script in find_scripts(only, scripts):
+        started = time.perf_counter()
+        notebook, error = execute(script, profile_parameters(profile))
+        tidy(notebook, keep_sound=profile != "recorded")
+        rows.append({"notebook": script.stem, "seconds": time.perf_counter() - started, "error": error})
+        name = f"{script.stem}.failed.ipynb" if error else f"{script.stem}.ipynb"
+        _write(notebook, output / name, html)
+        if not error:
+            (output / f"{script.stem}.failed.ipynb").unlink(missing_ok=True)
+        print(f"{script.stem}: {rows[-1]['seconds']:.0f} s {error or ''}", flush=True)
+    return pd.DataFrame(rows)
+
+
+def execute(script, parameters):
+    """Run one script as a notebook; parameters it does not have are left out.
+
+    Returns
+    -------
+    notebook : nbformat.NotebookNode
+        As far as it ran.
+    error : str
+        Empty if it ran to its end.
+    """
+    import jupytext
+    import nbformat
+    import papermill
+
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
+        notebook = jupytext.read(script)
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(notebook, source)
+        known = papermill.inspect_notebook(source)
+        own = {name: value for name, value in parameters.items() if name in known}
+        error = ""
+        try:
+            papermill.execute_notebook(source, target, own, cwd=folder, progress_bar=True, log_output=False)
+        except papermill.PapermillExecutionError as failure:
+            error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
+        return nbformat.read(target, as_version=4), error
+
+
+def tidy(notebook, *, keep_sound):
+    """Remove in place what does not belong in a notebook that is shown: log lines, run data, and sound if wanted."""
+    for metadata in (notebook.metadata, *(cell.metadata for cell in notebook.cells)):
+        metadata.pop("papermill", None)
+        metadata.pop("execution", None)
+        metadata.pop("widgets", None)
+    notebook.metadata.pop("jupytext", None)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace("# Parameters", "# What this run changes (put in by its profile)")
+        outputs = []
+        for output in cell.get("outputs", []):
+            if output.get("name") == "stderr":
+                lines = [line for line in output.text.split("\n") if not NOISE.match(line)]
+                output.text = "\n".join(lines)
+                if not output.text.strip():
+                    continue
+            html = output.get("data", {}).get("text/html", "")
+            if "<audio" in html and not keep_sound:
+                output.data = {"text/plain": "(sound: run this cell to listen)"}
+            outputs.append(output)
+        if "outputs" in cell:
+            cell.outputs = outputs
+
+
+def _write(notebook, path, html):
+    import nbformat
+
+    temporary = path.with_name(f".{path.name}.part")
+    nbformat.write(notebook, temporary)
+    temporary.replace(path)
+    if html:
+        from nbconvert import HTMLExporter
+
+        page, _ = HTMLExporter(embed_images=True).from_notebook_node(notebook)
+        path.with_suffix(".html").write_text(page, encoding="utf-8")
