@@ -3,7 +3,7 @@
 import hashlib
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import joblib
@@ -80,6 +80,26 @@ class Patches:
     def frequency(self):
         """Frequency axis of a patch in Hz, shape (mels,)."""
         return self.frontend.frequency
+
+    def without_band(self, low, high, *, fill="mean"):
+        """The same patches with a frequency band taken out.
+
+        Parameters
+        ----------
+        low, high : float
+            Bands whose centres lie from `low` up to, not including, `high` (Hz) are filled.
+        fill : {"mean", "silence"}
+            Each patch's own mean, or the log-mel value of silence.
+
+        Returns
+        -------
+        Patches
+        """
+        band = (self.frequency >= low) & (self.frequency < high)
+        fills = {"mean": self.data.mean(axis=(1, 2), keepdims=True), "silence": np.log(self.frontend.log_offset)}
+        if fill not in fills:
+            raise ValueError(f"fill={fill!r}: expected 'mean' or 'silence'.")
+        return replace(self, data=np.where(band, fills[fill], self.data).astype(np.float32))
 
     @cached_property
     def digest(self):

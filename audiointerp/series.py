@@ -1,5 +1,6 @@
 """Running the notebooks: scripts → executed notebooks, headless, with a profile's parameters."""
 
+import os
 import re
 import tempfile
 import time
@@ -61,6 +62,8 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False):
     pandas.DataFrame
         `notebook`, `seconds`, `error` (empty if it ran to its end).
     """
+    if os.environ.get("AUDIOINTERP_DATA"):  # notebooks run in a folder of their own
+        os.environ["AUDIOINTERP_DATA"] = os.path.abspath(os.environ["AUDIOINTERP_DATA"])
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     rows = []

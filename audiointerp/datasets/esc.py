@@ -1,0 +1,294 @@
+"""ESC-50 and its subset ESC-10: environmental sounds of 5 s, 40 a class, in five folds."""
+
+import warnings
+from pathlib import Path
+
+import pandas as pd
+import soundfile
+
+from .. import settings
+from ..errors import MissingDataError
+from .archives import unpack
+from .clips import COLUMNS, from_folder
+from .esc_labels import ESC10_LABELS, ESC50_LABELS, category_name
+from .remote import Remote, fetch, fetch_many
+
+CITATION = "K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
+LICENCES = {"esc10": "CC BY 3.0", "esc50": "CC BY-NC 3.0"}
+_RAW = "https://raw.githubusercontent.com/karolpiczak/ESC-50/master"
+_OTHERWISE = 'run with DATA="synthetic", which needs no download'
+
+TABLE = Remote(
+    name="ESC-50's table of clips",
+    urls=(f"{_RAW}/meta/esc50.csv",),
+    filename="meta/esc50.csv",
+    licence=LICENCES["esc50"],
+    citation=CITATION,
+    sha256="ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246",
+    otherwise=_OTHERWISE,
+)
+ARCHIVE = Remote(
+    name="ESC-50 (600 MB)",
+    urls=("https://github.com/karoldvl/ESC-50/archive/master.zip",),
+    filename="ESC-50-master.zip",
+    licence=LICENCES["esc50"],
+    citation=CITATION,
+    md5="7771e4b9d86d0945acce719c7a59305a",
+    strict=False,  # several libraries state this md5; GitHub makes the archive anew from the present master
+    otherwise=_OTHERWISE,
+)
+
+LABELS = {"esc10": ESC10_LABELS, "esc50": ESC50_LABELS}
+_FOLDERS = {
+    "esc10": ("esc10", "ESC-10", "ESC-10-master", "ESC-50-master", "esc50", "ESC-50"),
+    "esc50": ("ESC-50-master", "esc50", "ESC-50"),
+}
+_CLIPS = 40  # per class
+_FEWER = {"rooster": 38}  # in the edition that MathWorks publishes
+_RATE, _FRAMES = 44100, 220500
+
+
+def load_esc10(folder=None, *, download=True):
+    """ESC-10: 400 clips of 10 classes.
+
+    Looked for as class folders (``esc10/dog/1-100032-A.ogg``, also under their first names such as
+    ``001 - Dog bark``) and in the official layout (``ESC-50-master/audio`` and ``meta``); downloaded otherwise.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Where the data is; `audiointerp.settings.data_folder` by default.
+    download : bool
+        Download what is missing (176 MB, clip by clip; an interrupted download goes on where it stopped).
+
+    Returns
+    -------
+    pandas.DataFrame [400 clips]
+
+    Raises
+    ------
+    MissingDataError
+        If it is not there or not whole, and is not to be downloaded or could not be.
+
+    References
+    ----------
+    K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015. CC BY 3.0.
+    """
+    return _load("esc10", folder, download)
+
+
+def load_esc50(folder=None, *, download=True):
+    """ESC-50: 2,000 clips of 50 classes.
+
+    Looked for as `load_esc10` does. Parameters and errors are the same; the download is one archive of 600 MB.
+
+    Returns
+    -------
+    pandas.DataFrame [2000 clips]
+
+    References
+    ----------
+    K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015. CC BY-NC 3.0.
+    """
+    return _load("esc50", folder, download)
+
+
+def from_esc_layout(folder, esc10=False):
+    """Clip table of a folder in ESC-50's official layout: ``audio/*.wav`` and ``meta/esc50.csv``.
+
+    Parameters
+    ----------
+    folder : str or path
+    esc10 : bool
+        Only the clips of ESC-10.
+
+    Returns
+    -------
+    pandas.DataFrame [clips]
+        Sorted by label, then by file name; ``source`` is the number of the Freesound recording.
+
+    Raises
+    ------
+    MissingDataError
+        If the table cannot be read or clips that it lists are not there.
+    """
+    folder = Path(folder).expanduser().resolve()
+    name = "esc10" if esc10 else "esc50"
+    table = _read_table(folder / "meta" / "esc50.csv", name)
+    absent = [name for name in table["filename"] if not _has_content(folder / "audio" / name)]
+    if absent:
+        raise MissingDataError(
+            f"{folder / 'audio'}: {len(absent)} of the {len(table)} clips of meta/esc50.csv are missing or empty "
+            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}). Complete it with 'audiointerp download "
+            f"{name}'."
+        )
+    table = table.sort_values(["category", "filename"], ignore_index=True)
+    columns = {
+        "path": [str(folder / "audio" / name) for name in table["filename"]],
+        "label": table["category"],
+        "fold": table["fold"],
+        "source": table["src_file"],
+    }
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def download_esc10(folder=None, *, progress=True):
+    """Download the 400 clips of ESC-10, or those still missing, and say what their licence is.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Where data is kept; `audiointerp.settings.data_folder` by default.
+    progress : bool
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that holds ``audio`` and ``meta``.
+
+    Raises
+    ------
+    MissingDataError, ChecksumError
+        If something could not be had; what arrived stays, and the next call goes on from there.
+    """
+    return _download("esc10", folder, progress)
+
+
+def download_esc50(folder=None, *, progress=True):
+    """Download ESC-50 as one archive, or the clips that an earlier download left out.
+
+    Parameters, returns and errors are those of `download_esc10`.
+    """
+    return _download("esc50", folder, progress)
+
+
+def _load(name, folder, download):
+    base = Path(folder).expanduser() if folder else settings.data_folder()
+    problem = None
+    for place in _places(base, name):
+        try:
+            return _read(place, name)
+        except MissingDataError as error:
+            problem = problem or error
+    if not download:
+        raise problem or MissingDataError(
+            f"{base}: no {name} there (looked for {', '.join(_FOLDERS[name])}). Get it with 'audiointerp download "
+            f"{name}', set AUDIOINTERP_DATA to the folder that holds it, or {_OTHERWISE}."
+        )
+    if problem:
+        warnings.warn(f"{problem} Downloading what is missing.", stacklevel=3)
+    return _read(_download(name, base, progress=True), name)
+
+
+def _download(name, folder, progress):
+    base = Path(folder).expanduser() if folder else settings.data_folder()
+    places = sorted(_places(base, name), key=lambda place: not _is_whole(place, name))
+    if places and not _is_layout(places[0]) and _is_whole(places[0], name):
+        print(f"{name} is in {places[0]} already.")
+        return places[0]
+    layouts = [place for place in places if _is_layout(place)]
+    place = layouts[0] if layouts else base / _FOLDERS[name][0]
+    print(f"{name} goes to {place}. Licence {LICENCES[name]}; cite {CITATION}.")
+    if name == "esc50" and not layouts:
+        return _download_archive(base, place, progress)
+    table = _read_table(fetch(TABLE, place, progress=progress), name)
+    fetch_many([_clip(filename, name) for filename in table["filename"]], place, progress=progress)
+    return place
+
+
+def _download_archive(base, place, progress):
+    put_there_by_hand = (base / ARCHIVE.filename).exists()
+    archive = fetch(ARCHIVE, base, progress=progress)
+    unpack(archive, place, top="ESC-50-master")
+    from_esc_layout(place)
+    if not put_there_by_hand:
+        archive.unlink()
+    return place
+
+
+def _clip(filename, name):
+    return Remote(
+        name=f"clip {filename}",
+        urls=(f"{_RAW}/audio/{filename}",),
+        filename=f"audio/{filename}",
+        licence=LICENCES[name],
+        citation=CITATION,
+        structure=_not_a_clip,
+        otherwise=_OTHERWISE,
+    )
+
+
+def _not_a_clip(path):
+    """What tells a file from an ESC-50 clip, or None."""
+    try:
+        found = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        return f"expected a WAV of 5 s, found no sound ({error.error_string})"
+    if (found.format, found.samplerate, found.channels, found.frames) == ("WAV", _RATE, 1, _FRAMES):
+        return None
+    return (
+        f"expected {_FRAMES} samples of one channel at {_RATE} Hz as WAV, found {found.frames} of {found.channels} "
+        f"at {found.samplerate} Hz as {found.format}"
+    )
+
+
+def _places(base, name):
+    """Folders that seem to hold the data set, whole or not."""
+    folders = [base / one for one in _FOLDERS[name]]
+    return [folder for folder in folders if _is_layout(folder) or _class_folders(folder, name)]
+
+
+def _is_layout(folder):
+    return (folder / "meta" / "esc50.csv").is_file()
+
+
+def _class_folders(folder, name):
+    labels = {category_name(entry.name) for entry in folder.iterdir() if entry.is_dir()} if folder.is_dir() else set()
+    return labels & set(LABELS[name])
+
+
+def _is_whole(place, name):
+    try:
+        _read(place, name)
+    except MissingDataError:
+        return False
+    return True
+
+
+def _read(place, name):
+    return from_esc_layout(place, esc10=name == "esc10") if _is_layout(place) else _from_class_folders(place, name)
+
+
+def _from_class_folders(folder, name):
+    clips = from_folder(folder)
+    clips["label"] = clips["label"].map(category_name)
+    clips = clips[clips["label"].isin(LABELS[name])].sort_values("label", kind="stable", ignore_index=True)
+    counts = clips["label"].value_counts()
+    absent = [label for label in LABELS[name] if label not in counts]
+    if absent:
+        raise MissingDataError(
+            f"{folder}: {len(counts)} of the {len(LABELS[name])} classes of {name} have sounds; not there: "
+            f"{', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}. Get all with 'audiointerp download {name}'."
+        )
+    unusual = {label: count for label, count in counts.items() if count not in (_CLIPS, _FEWER.get(label))}
+    if unusual:
+        found = ", ".join(f"{label} {count}" for label, count in unusual.items())
+        warnings.warn(f"{folder}: {name} has {_CLIPS} clips a class; found {found}.", stacklevel=2)
+    return clips
+
+
+def _read_table(path, name):
+    """The rows of ``meta/esc50.csv`` that belong to the data set."""
+    kinds = {"filename": str, "fold": "int64", "category": str, "esc10": str, "src_file": str}
+    try:
+        table = pd.read_csv(path, usecols=list(kinds), dtype=kinds)
+    except (OSError, ValueError) as error:
+        raise MissingDataError(
+            f"{path}: not ESC-50's table ({error}). Expected the columns {', '.join(kinds)}. Remove it and get it with "
+            f"'audiointerp download {name}'."
+        ) from error
+    return table[table["esc10"].str.lower() == "true"] if name == "esc10" else table
+
+
+def _has_content(path):
+    return path.is_file() and path.stat().st_size > 0
