@@ -41,7 +41,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "networks.vggish": ["vggish"],
         "networks.yamnet": ["yamnet"],
         "patches": ["Patches", "make_patches"],
-        "study": ["prepare"],
+        "study": ["Study", "build", "default_recipe", "prepare"],
         "training": ["Recipe", "embed", "fine_tune"],
     },
 )

@@ -64,8 +64,7 @@ def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST):
 
 def short(path):
     """The last folder and the name of a file: enough to find it, without the whole path."""
-    path = Path(path)
-    return f"{path.parent.name}/{path.name}"
+    return "/".join(Path(path).parts[-2:])
 
 
 def _decode(path, max_seconds):

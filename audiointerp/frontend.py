@@ -92,9 +92,10 @@ class FrontEnd:
             )
         waveform = np.pad(waveform, (0, max(0, self.window - waveform.size)))
         frames = np.lib.stride_tricks.sliding_window_view(waveform, self.window)[:: self.hop]
-        hann = signal.get_window("hann", self.window).astype(np.float32)
+        # In float64: next to a loud low sound, rounding in float32 would reach what the log shows of faint bands.
+        hann = signal.get_window("hann", self.window)
         magnitude = np.abs(fft.rfft(frames * hann, self.fft_length, axis=1))
-        return np.log(magnitude @ self.mel_weights + np.float32(self.log_offset))
+        return np.log(magnitude @ self.mel_weights + self.log_offset).astype(np.float32)
 
     def cut(self, log_mel, overlap=0.75):
         """Cut a log-mel spectrogram into patches.

@@ -32,6 +32,12 @@ def gains_from_bfloat16():
     return bool(FAST_FLAGS & set(flags.split()))
 
 
+def check_precision(precision):
+    """Raise a ValueError unless `precision` is known."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision={precision!r}: expected 'auto', 'float32' or 'bfloat16'.")
+
+
 def as_precision(network, precision="auto"):
     """A network for inference in the wanted precision.
 
@@ -51,14 +57,14 @@ def as_precision(network, precision="auto"):
     keras.Model
         The network itself for float32, otherwise a copy with the weights that it has now.
     """
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision={precision!r}: expected 'auto', 'float32' or 'bfloat16'.")
+    check_precision(precision)
     if precision == "float32" or (precision == "auto" and not gains_from_bfloat16()):
         return network
-    weighted = [number for number, layer in enumerate(network.layers) if layer.weights]
-    kept = {layer.name for layer in network.layers[max(weighted, default=0) :]}
-    copy = keras.models.clone_model(network, clone_function=lambda layer: _reduced(layer, kept))
-    for new, old in zip(copy.variables, network.variables, strict=True):
+    plain = keras.Model(network.inputs, network.outputs, name=network.name)  # without optimizer, which clones too
+    weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
+    kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}
+    copy = keras.models.clone_model(plain, clone_function=lambda layer: _reduced(layer, kept))
+    for new, old in zip(copy.variables, plain.variables, strict=True):
         new.assign(keras.ops.cast(old, new.dtype))
     return copy
 

@@ -67,7 +67,14 @@ def cache_folder(room=None):
 
 PROFILES = {
     # Small networks from random weights on sounds made on the spot: no downloads.
-    "demo": {"DATA": "synthetic", "VGGISH": "random", "YAMNET": "random", "WIDTH": 0.25},
+    "demo": {
+        "DATA": "synthetic",
+        "VGGISH": "random",
+        "YAMNET": "random",
+        "WIDTH": 0.25,
+        "FOLDS": [4, 5],
+        "PATCHES": [100, 240, 380],
+    },
     # Real data and weights from AUDIOINTERP_DATA; VGGish from random weights where its checkpoint is absent.
     "recorded": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
     # Everything official, downloaded.

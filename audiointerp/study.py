@@ -101,7 +101,7 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     """The recipe that suits a network and the weights it starts from.
 
     VGGish follows the MathWorks example, at a tenth of its rate from random weights of full width. YAMNet's pretrained
-    body is kept as it is and the head alone is trained, for longer.
+    body is kept as it is and the head alone is trained, for longer; from random weights all of it is.
 
     Returns
     -------
@@ -109,6 +109,8 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     """
     if network == "yamnet" and weights != "random":
         return Recipe(epochs=20, drop_period=8, trainable="head", seed=seed)
-    if network == "vggish" and weights == "random" and width > 0.5:
+    if network == "yamnet":
+        return Recipe(epochs=8, learning_rate=3e-3, drop_period=3, seed=seed)
+    if weights == "random" and width > 0.5:
         return Recipe(learning_rate=1e-4, seed=seed)
     return Recipe(seed=seed)

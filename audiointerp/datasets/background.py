@@ -49,8 +49,12 @@ def _hum(source, take, count, sample_rate):
     mains, tilt = source.choice([50, 60]), source.uniform(0.7, 1.3)
     time = np.arange(count) / sample_rate + take.uniform(0, 1)
     orders = np.arange(1, 16)
-    tones = [k**-tilt * w * np.sin(2 * np.pi * mains * k * time + k) for k, w in zip(orders, source.random(15), strict=True)]
-    return normalised(np.sum(tones, axis=0)) + source.uniform(0.5, 1.5) * _coloured(0.4, 0.8)(source, take, count, sample_rate)
+    tones = [
+        k**-tilt * w * np.sin(2 * np.pi * mains * k * time + k) for k, w in zip(orders, source.random(15), strict=True)
+    ]
+    return normalised(np.sum(tones, axis=0)) + source.uniform(0.5, 1.5) * _coloured(0.4, 0.8)(
+        source, take, count, sample_rate
+    )
 
 
 def _room(source, take, count, sample_rate):
@@ -90,7 +94,9 @@ def _thump(rng, sample_rate):
 def _rustle(rng, sample_rate):
     count = round(rng.uniform(0.1, 0.5) * sample_rate)
     low = rng.uniform(300, 2000)
-    return noise(rng, count, sample_rate, band(low, low * rng.uniform(1.5, 4), 2)) * fades(count, sample_rate, 0.05, 0.08)
+    return noise(rng, count, sample_rate, band(low, low * rng.uniform(1.5, 4), 2)) * fades(
+        count, sample_rate, 0.05, 0.08
+    )
 
 
 #: The backgrounds by name; each takes (source generator, take generator, samples, sample rate).

@@ -37,9 +37,7 @@ def resonances(centres, widths, heights, floor=0.0):
 
     def gain(frequency):
         frequency = np.asarray(frequency, dtype=float)
-        peaks = [
-            h / (1 + ((frequency - c) / (w / 2)) ** 2) for c, w, h in zip(centres, widths, heights, strict=True)
-        ]
+        peaks = [h / (1 + ((frequency - c) / (w / 2)) ** 2) for c, w, h in zip(centres, widths, heights, strict=True)]
         return floor + np.sum(peaks, axis=0)
 
     return gain

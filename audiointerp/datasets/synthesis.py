@@ -33,7 +33,7 @@ LABELS = tuple(GENERATORS)
 #: Sampling rate in Hz: the network front end resamples to 16 kHz and uses nothing above 7.5 kHz.
 SAMPLE_RATE = 16000
 
-SNR_DB = (1.0, 25.0)
+SNR_DB = (3.0, 25.0)
 PEAK = 0.97
 MARGIN_S = 0.01
 
@@ -108,7 +108,9 @@ def synthesize(label, *, seed, take=0, seconds=5.0, sample_rate=SAMPLE_RATE):
         raise UnknownLabelError(f"No synthetic sound is called {label!r}. The classes are: {', '.join(LABELS)}.")
     check_range("seconds", seconds, 1, 60)
     check_range("sample_rate", sample_rate, 16000, 48000)
-    streams = [np.random.SeedSequence(seed, spawn_key=key) for key in [(0,), (1, take), (2,), (3, take), (4,), (5, take)]]
+    streams = [
+        np.random.SeedSequence(seed, spawn_key=key) for key in [(0,), (1, take), (2,), (3, take), (4,), (5, take)]
+    ]
     rngs = [np.random.default_rng(stream) for stream in streams]
     rest, kind, level = background(rngs[0], rngs[1], seconds, sample_rate)
     stem, evidence, faint, parameters = GENERATORS[label](rngs[2], rngs[3], seconds, sample_rate)

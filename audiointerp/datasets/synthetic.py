@@ -10,6 +10,7 @@ import json
 import shutil
 import tempfile
 import zlib
+from numbers import Integral
 from pathlib import Path
 
 import joblib
@@ -65,9 +66,9 @@ def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, fo
     Files are named as in ESC, ``<label>/<fold>-<source>-<take>.wav``, so a plain folder reader finds them too. Four
     in ten clips come in pairs of takes: a split that ignores ``source`` puts one in training and one in validation.
     """
-    if not isinstance(clips_per_label, int) or clips_per_label < FOLDS or clips_per_label % FOLDS:
+    if not isinstance(clips_per_label, Integral) or clips_per_label < FOLDS or clips_per_label % FOLDS:
         raise ValueError(f"clips_per_label={clips_per_label!r}: expected a multiple of 5, so that the folds are equal.")
-    if not isinstance(seed, int) or seed < 0:
+    if not isinstance(seed, Integral) or seed < 0:
         raise ValueError(f"seed={seed!r}: expected a whole number, 0 or larger.")
     check_range("seconds", seconds, 1, 60)
     check_range("sample_rate", sample_rate, 16000, 48000)
@@ -93,7 +94,7 @@ def plan(clips_per_label):
     Returns
     -------
     list of dict
-        With ``label``, ``fold``, ``source`` (str), ``take`` and ``file`` (relative to the set's folder), sorted by file.
+        With ``file`` (below the folder of the set), ``label``, ``fold``, ``source`` (str) and ``take``; sorted by file.
         In each ten clips of a label, two folds hold two takes of one source, and three folds two sources.
     """
     rows = []
@@ -122,8 +123,7 @@ def _make(home, clips_per_label, seconds, sample_rate, seed):
             results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
             rows = list(tqdm(results, total=len(rows), desc="Making synthetic sounds", unit="clip", delay=2))
             (made / TABLE).write_text(json.dumps(rows), encoding="utf-8")
-            shutil.rmtree(home, ignore_errors=True)
-            _rename(made, home)
+            _put(made, home)
     except OSError as error:
         raise CacheError(
             f"{home}: the synthetic sounds cannot be written ({error.strerror or error}). "
@@ -132,8 +132,11 @@ def _make(home, clips_per_label, seconds, sample_rate, seed):
     return rows
 
 
-def _rename(made, home):
-    """Rename, unless another process has just finished the same set there."""
+def _put(made, home):
+    """Put a finished set in its place, unless another process has finished the same one there meanwhile."""
+    if _read(home) is not None:
+        return
+    shutil.rmtree(home, ignore_errors=True)
     try:
         made.rename(home)
     except OSError:

@@ -5,7 +5,7 @@ The contract is that of :mod:`~audiointerp.datasets.noises`.
 
 import numpy as np
 
-from .signals import Event, band, curve, drift, fades, noise, normalised, place, resonances, shape, voice
+from .signals import Event, band, curve, fades, noise, place, resonances, voice
 
 
 def dog(source, take, seconds, sample_rate):
@@ -81,9 +81,9 @@ def rooster(source, take, seconds, sample_rate):
 
 
 def sneezing(source, take, seconds, sample_rate):
-    """Two or three times (if they fit): a breath in, then a burst of noise, 1 to 7 kHz, that decays. Evidence: each burst.
+    """Two or three times, if they fit: a breath in, then a burst of noise, 1 to 7 kHz, that decays.
 
-    The breath in, 15 to 22 dB weaker, is listed as faint.
+    Evidence: each burst. The breath in, 15 to 22 dB weaker, is listed as faint.
     """
     low, high = source.uniform(900, 1800), source.uniform(5000, 6800)
     decay, inhale = source.uniform(0.06, 0.16), source.uniform(0.3, 0.6)
@@ -126,6 +126,5 @@ def _along(track, start, sample_rate, high, step=0.15):
     pieces = np.array_split(track, max(1, round(len(track) / sample_rate / step)))
     ends = start + np.cumsum([len(piece) for piece in pieces]) / sample_rate
     return [
-        (end - len(piece) / sample_rate, end, 0.85 * piece.min(), high)
-        for piece, end in zip(pieces, ends, strict=True)
+        (end - len(piece) / sample_rate, end, 0.85 * piece.min(), high) for piece, end in zip(pieces, ends, strict=True)
     ]

@@ -98,16 +98,22 @@ def load_checkpoint(network, path, *, sha256=CHECKPOINT.sha256):
     """
     import tensorflow as tf
 
-    if sha256:
-        check(replace(CHECKPOINT, sha256=sha256), path)
     try:
-        reader = tf.train.load_checkpoint(str(path))
-        shapes = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError) as error:
+        if sha256:
+            check(replace(CHECKPOINT, sha256=sha256), path)
+        values = _read(tf.train.load_checkpoint(str(path)), network, path)
+    except (OSError, tf.errors.OpError, ValueError, RuntimeError) as error:
         raise WeightsError(
-            f"{path}: not a TensorFlow checkpoint ({error}). Expected {CHECKPOINT.filename} from {CHECKPOINT.urls[0]}."
+            f"{path}: not a TensorFlow checkpoint, or damaged ({error}). "
+            f"Expected {CHECKPOINT.filename} from {CHECKPOINT.urls[0]}."
         ) from error
-    values = {}
+    for layer, arrays in values.items():
+        network.get_layer(layer).set_weights(arrays)
+
+
+def _read(reader, network, path):
+    """Weights and biases of each layer of the body, once all of them are known to fit."""
+    shapes, values = reader.get_variable_to_shape_map(), {}
     for layer in [name for name, _ in CONVOLUTIONS + DENSE]:
         scope = f"vggish/{layer.split('_')[0]}/{layer}" if "_" in layer else f"vggish/{layer}"
         own = network.get_layer(layer).get_weights()
@@ -121,8 +127,7 @@ def load_checkpoint(network, path, *, sha256=CHECKPOINT.sha256):
                     "'audiointerp download vggish'."
                 )
             values.setdefault(layer, []).append(reader.get_tensor(name))
-    for layer, arrays in values.items():
-        network.get_layer(layer).set_weights(arrays)
+    return values
 
 
 def _body(frontend, width, seed):

@@ -143,7 +143,7 @@ def _body(frontend, width, seed):
             )
         }
         x = kind(strides=stride, padding="same", use_bias=False, name=name, **options, **initializer)(x)
-        x = layers.BatchNormalization(scale=False, epsilon=1e-4, name=f"{name}_bn")(x)
+        x = layers.BatchNormalization(momentum=0.9, scale=False, epsilon=1e-4, name=f"{name}_bn")(x)
         return layers.ReLU(name=f"{name}_relu")(x)
 
     x = inputs = keras.Input((frontend.frames, frontend.mels, 1), name="log_mel")

@@ -1,0 +1,192 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · A study of the mistakes
+#
+# **What you will see.** One confusion, looked at closely: a clip of one class that the network takes for another. Its
+# scores over time, the maps for the true and for the predicted class side by side, and an experiment that tells
+# whether the maps point at the cause.
+#
+# **Time.** Half a minute to a minute when the network of notebook 02 is in the cache; otherwise it is trained first.
+#
+# **Follows** step 12 of the MathWorks example, where a chainsaw is taken for a helicopter.
+
+# %% [markdown]
+# ### Parameters
+#
+# `TRUE` and `PREDICTED` name the confusion to study; empty, it is the most frequent one. Without any download:
+# `DATA = "synthetic"`, `VGGISH = "random"`, `WIDTH = 0.25`.
+
+# %% tags=["parameters"]
+DATA = "esc10"
+VGGISH = "audioset"
+WIDTH = 1.0
+TRUE = ""
+PREDICTED = ""
+SEED = 0
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
+    get_ipython().system('pip install -q "git+https://github.com/audiointerp/audiointerp"')
+import audiointerp as ai
+import numpy as np
+import pandas as pd
+from IPython.display import Audio
+
+# %%
+study = ai.prepare(DATA, "vggish", weights=VGGISH, width=WIDTH, seed=SEED)
+network, validation = study.network, study.validation
+predictions = ai.predict(network, validation)
+
+# %% [markdown]
+# ## Which mistake?
+#
+# Counted in sounding patches, since clips are few.
+
+# %%
+sounding = predictions.query("not silent")
+pairs = ai.confused_pairs(ai.confusion(sounding, ai.labels_of(network)))
+ai.plots.confused_pairs(pairs, most=8);
+
+# %%
+true, predicted = (TRUE, PREDICTED) if TRUE and PREDICTED else tuple(pairs.loc[0, ["true", "predicted"]])
+wrong = sounding.query("label == @true and predicted == @predicted")
+print(f"{true} taken for {predicted}: {len(wrong)} patches of {wrong['clip'].nunique()} clips")
+
+# %% [markdown]
+# ## The clip, over its time
+#
+# The clip with the most such patches. Listen first, and **predict** when the network is misled.
+
+# %%
+clip = study.clips.loc[wrong["clip"].mode()[0]]
+sound = ai.read_audio(clip["path"])
+Audio(sound, rate=16_000)
+
+# %%
+its_patches = predictions[predictions["clip"] == clip.name]
+ai.plots.scores_over_time(its_patches, log_mel=ai.VGGISH.log_mel(sound));
+
+# %% [markdown]
+# Each point is the score of a patch of 0.96 s. Where the curves cross, the network changes its mind.
+#
+# ## The patch, for both classes
+#
+# The patch on which the network is surest of the wrong class. LIME and occlusion answer for every class from one run,
+# so the true class costs nothing more.
+
+# %%
+worst = wrong[wrong["clip"] == clip.name]["score"].idxmax()
+patch = validation[[worst]]
+maps = {method: ai.explain(network, patch, method, seed=SEED) for method in ("gradcam", "lime", "occlusion")}
+predictions.loc[[worst], [true, predicted]].round(3)
+
+# %% [markdown]
+# Left the patch, then what speaks for the true class, for the predicted one, and the difference. **Predict:** do the
+# two classes rest on the same place, or on different ones?
+
+# %%
+ai.plots.compare_labels(patch, maps, (true, predicted));
+
+# %% [markdown]
+# Red in the last column speaks for the true class rather than the predicted one, blue the other way round.
+#
+# ## Which frequencies does each class rest on?
+#
+# Not one patch but all that are confused this way (at most sixteen).
+
+# %%
+confused = validation[wrong.index[:: max(1, len(wrong) // 16)][:16]]
+profiles = ai.explain(network, confused, "occlusion", labels=[true, predicted])
+ai.plots.frequency_profile(profiles, own=False);
+
+# %%
+strongest = profiles.mean(["patch", "time"]).idxmax("frequency").to_pandas()
+print(f"hiding sounds near {strongest[true]:.0f} Hz costs {true} most; near {strongest[predicted]:.0f} Hz, {predicted}")
+
+# %% [markdown]
+# ## The experiment
+#
+# If the network is misled by a part of the sound, taking that part away should bring the right class back. Here each
+# band in turn is removed from the confused patches. **Predict** from the profile above which band it is.
+
+# %%
+edges = [125, 250, 500, 1000, 2000, 4000, 7500]
+
+def after_removal(low, high):
+    table = ai.predict(network, confused.without_band(low, high))
+    return {"band (Hz)": f"{low} to {high}", f"score of {true}": table[true].mean(),
+            f"score of {predicted}": table[predicted].mean(), "right": (table["predicted"] == true).mean()}
+
+before = after_removal(0, 0) | {"band (Hz)": "none removed"}
+removal = pd.DataFrame([before] + [after_removal(*band) for band in zip(edges, edges[1:])]).set_index("band (Hz)")
+removal.style.format("{:.2f}")
+
+# %%
+best = removal.iloc[1:]["right"].idxmax()
+print(f"Without {best} Hz, {removal.loc[best, 'right']:.0%} of these patches are right "
+      f"(before: {removal['right'].iloc[0]:.0%})")
+
+# %% [markdown]
+# If no band helps, the mistake does not hang on one band: the whole patch sounds like the other class to the network.
+# That is an answer too, and one that a map alone does not give.
+#
+# ## Was it a bad recording or a bad network?
+#
+# How do the true class's other clips fare, and how sure is the network when it is wrong?
+
+# %%
+votes = ai.vote(predictions)
+votes.loc[votes["label"] == true, ["source", "predicted", "score", "patches"]]
+
+# %%
+surest = sounding.assign(right=sounding["predicted"] == sounding["label"]).groupby("right")["score"]
+surest.describe()[["count", "25%", "50%", "75%"]].round(2)
+
+# %% [markdown]
+# The table has the scores of wrong and of right predictions. A network is often nearly as sure when it is wrong.
+#
+# ## What we saw
+#
+# - A mistake has a place in time and in frequency, and maps for both classes help to find it.
+# - Removing a band tests what the maps suggest, and sometimes contradicts them.
+# - Often one recording makes many of the mistakes: the clips of one source share their noise.
+#
+# ## Exercises
+#
+# **1.** Set `TRUE` and `PREDICTED` to another pair from the chart and run all cells.
+#
+# <details><summary>Solution</summary>
+#
+# Any pair of the first figure will do. If a pair has no confused patches, the cell after *The clip, over its time*
+# has nothing to show.
+# </details>
+#
+# **2.** Study the chainsaws taken for helicopters, as the MathWorks example does. Does this network look at low
+# frequencies for helicopter there too?
+#
+# <details><summary>Solution</summary>
+#
+# `TRUE = "chainsaw"`, `PREDICTED = "helicopter"`; look at the profile and at the rows below 500 Hz of the removal.
+# </details>
+#
+# **3.** Run this notebook with YAMNet: replace `"vggish"` by `"yamnet"` and `ai.VGGISH` by `ai.YAMNET`. Why is its
+# Grad-CAM so coarse?
+#
+# <details><summary>Solution</summary>
+#
+# YAMNet halves the picture five times: its last convolution sees 3 × 2 cells. An earlier layer sees more:
+# `ai.explain(network, patch, "gradcam", layer="layer7_pointwise_conv_relu")`.
+# </details>
