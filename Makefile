@@ -18,7 +18,7 @@ lab: .venv/installed
 
 # The committed notebooks and figures, from real data: AUDIOINTERP_DATA=... make notebooks
 notebooks: .venv/installed
-	$(BIN)/audiointerp run --profile recorded --output notebooks
+	$(BIN)/audiointerp run --profile recorded --output notebooks --figures figures
 
 bench: .venv/installed
 	$(BIN)/python tests/benchmarks/bench_maps.py

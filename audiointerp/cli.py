@@ -26,6 +26,7 @@ def main(arguments=None):
     run.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers or names of notebooks")
     run.add_argument("--output", type=Path, help="folder for the executed notebooks (default: runs/PROFILE)")
     run.add_argument("--scripts", type=Path, default=series.SCRIPTS, help="folder of the notebooks' scripts")
+    run.add_argument("--figures", type=Path, help="folder for the pictures that the README shows")
     run.set_defaults(action=_run)
 
     download = commands.add_parser("download", help="download data or weights")
@@ -47,7 +48,12 @@ def main(arguments=None):
 def _run(chosen):
     output = chosen.output or Path("runs") / chosen.profile
     table = series.run_series(
-        chosen.profile, output, only=chosen.only, scripts=chosen.scripts, html=chosen.profile != "recorded"
+        chosen.profile,
+        output,
+        only=chosen.only,
+        scripts=chosen.scripts,
+        html=chosen.profile != "recorded",
+        figures=chosen.figures,
     )
     failed = table[table["error"] != ""]
     print(f"\n{len(table) - len(failed)} of {len(table)} notebooks ran, {table['seconds'].sum():.0f} s in all.")

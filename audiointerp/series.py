@@ -1,5 +1,6 @@
 """Running the notebooks: scripts → executed notebooks, headless, with a profile's parameters."""
 
+import base64
 import os
 import re
 import tempfile
@@ -43,7 +44,7 @@ def find_scripts(only=(), scripts=SCRIPTS):
     return chosen
 
 
-def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False):
+def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None):
     """Execute the notebooks and write them to a folder.
 
     Parameters
@@ -56,6 +57,8 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False):
     scripts : path
     html : bool
         Write a web page beside each notebook.
+    figures : path, optional
+        Folder for the pictures of cells that carry a tag ``figure:NAME``.
 
     Returns
     -------
@@ -76,6 +79,8 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False):
         _write(notebook, output / name, html)
         if not error:
             (output / f"{script.stem}.failed.ipynb").unlink(missing_ok=True)
+            if figures:
+                save_figures(notebook, Path(figures))
         print(f"{script.stem}: {rows[-1]['seconds']:.0f} s {error or ''}", flush=True)
     return pd.DataFrame(rows)
 
@@ -132,6 +137,16 @@ def tidy(notebook, *, keep_sound):
             outputs.append(output)
         if "outputs" in cell:
             cell.outputs = outputs
+
+
+def save_figures(notebook, folder):
+    """Write the picture of each cell tagged ``figure:NAME`` to ``NAME.png``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            pictures = [o["data"]["image/png"] for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+            if tag.startswith("figure:") and pictures:
+                (folder / f"{tag.removeprefix('figure:')}.png").write_bytes(base64.b64decode(pictures[0]))
 
 
 def _write(notebook, path, html):

@@ -157,7 +157,7 @@ print(f"{len(by_order.index.intersection(by_fold.index))} of the {len(by_order)}
 #
 # **Predict:** which classes could you tell from the picture alone?
 
-# %%
+# %% tags=["figure:patches"]
 train = patches[(patches.table["fold"] != 5) & ~patches.silent]
 chosen = np.random.default_rng(SEED).choice(len(train), 9, replace=False)
 ai.plots.patch_grid(train[chosen]);

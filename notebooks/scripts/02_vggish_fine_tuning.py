@@ -93,7 +93,7 @@ recipe
 # %%
 vggish, history = ai.fine_tune(vggish, train, validation, recipe)
 
-# %%
+# %% tags=["figure:training_curves"]
 ai.plots.training_curves(history);
 
 # %% [markdown]

@@ -104,7 +104,7 @@ print(f"YAMNet takes {len(quiet)} silent patches for:", quiet["predicted"].value
 # Rows are true classes, columns predicted ones. To the right: how much of each true class was recognised. Below: how
 # much of what was given a name deserves it. **Predict:** which two classes will VGGish confuse?
 
-# %%
+# %% tags=["figure:confusion_chart"]
 counts = ai.confusion(votes["VGGish"])
 ai.plots.confusion_chart(counts, title="VGGish");
 

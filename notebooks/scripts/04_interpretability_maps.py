@@ -81,7 +81,7 @@ maps["lime"].sizes
 # Colours say how much each place supports the **predicted** class. Red is for, blue against; Grad-CAM only shows what
 # is for.
 
-# %%
+# %% tags=["figure:map_grid"]
 ai.plots.map_grid(chosen, maps, predictions=predictions);
 
 # %% [markdown]

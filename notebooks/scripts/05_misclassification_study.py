@@ -97,7 +97,7 @@ predictions.loc[[worst], [true, predicted]].round(3)
 # Left the patch, then what speaks for the true class, for the predicted one, and the difference. **Predict:** do the
 # two classes rest on the same place, or on different ones?
 
-# %%
+# %% tags=["figure:two_classes"]
 ai.plots.compare_labels(patch, maps, (true, predicted));
 
 # %% [markdown]
