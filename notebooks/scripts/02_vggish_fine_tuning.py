@@ -74,7 +74,7 @@ layers
 
 # %%
 dense = layers.loc[layers["kind"] == "Dense", "parameters"].sum() / layers["parameters"].sum()
-print(f"VGGish starts from {VGGISH} weights and has {layers['parameters'].sum():,} parameters, {dense:.0%} in dense layers")
+print(f"VGGish starts from {VGGISH} weights; {layers['parameters'].sum():,} parameters, {dense:.0%} of them in dense layers")
 
 # %% [markdown]
 # If the line above says *random*, the checkpoint was not at hand, or the profile does without it: the network then

@@ -1,0 +1,187 @@
+"""What the figures share: colours, the mel axis, cells in seconds and Hz, checks of what they are given."""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+
+from ..errors import PatchShapeError, UnknownLabelError
+from ..frontend import hz_to_mel, mel_to_hz
+
+# Okabe & Ito's palette, which colour-blind readers can tell apart.
+BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+LINES = ("-", "--", ":", "-.")
+SMALL, NORMAL = 8.5, 10  # points
+ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
+
+
+def new_axes(ax, width, height):
+    """The axes given, or those of a new figure of this size (inches)."""
+    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+
+
+def line_style(number):
+    """Colour and dashes of the line with this number: no two alike among the first 24."""
+    return {"color": COLOURS[number % 6], "linestyle": LINES[number // 6 % 4]}
+
+
+def hz_text(frequency, _=None):
+    """A frequency as an axis says it: 250, 1k, 2.5k."""
+    return f"{frequency / 1000:g}k" if frequency >= 1000 else f"{frequency:g}"
+
+
+def mel_axis(ax, low, high, *, which="y"):
+    """Make an axis in Hz mel-spaced, from `low` to `high`, with ticks at round frequencies."""
+    axis = ax.yaxis if which == "y" else ax.xaxis
+    (ax.set_yscale if which == "y" else ax.set_xscale)("function", functions=(hz_to_mel, mel_to_hz))
+    (ax.set_ylim if which == "y" else ax.set_xlim)(low, high)
+    axis.set_major_locator(FixedLocator([hz for hz in ROUND_HZ if low <= hz <= high]))
+    axis.set_major_formatter(FuncFormatter(hz_text))
+    axis.set_label_text("Frequency (Hz)")
+
+
+def cell_edges(centres, low=None, high=None):
+    """Edges of cells from their centres; outer edges less than a cell away from `low` and `high` move there."""
+    centres = np.asarray(centres, dtype=float)
+    if centres.size == 1:
+        return np.array([centres[0] - 0.5 if low is None else low, centres[0] + 0.5 if high is None else high])
+    middle = (centres[1:] + centres[:-1]) / 2
+    edges = np.r_[2 * centres[0] - middle[0], middle, 2 * centres[-1] - middle[-1]]
+    for place, limit, width in ((0, low, edges[1] - edges[0]), (-1, high, edges[-1] - edges[-2])):
+        if limit is not None and abs(edges[place] - limit) < 0.9 * abs(width):
+            edges[place] = limit
+    return edges
+
+
+def mel_edges(frequency, low=None, high=None):
+    """Edges in Hz of bands whose centres are given in Hz: halfway on the mel scale."""
+    limits = (None if hz is None else hz_to_mel(hz) for hz in (low, high))
+    return mel_to_hz(cell_edges(hz_to_mel(frequency), *limits))
+
+
+def draw_cells(ax, values, time, frequency, *, within=None, **style):
+    """Draw values [time, frequency], time across and frequency up, every cell exactly where it belongs.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    values : numpy.ndarray [time, frequency]
+        Cells that are not finite are left grey.
+    time, frequency : numpy.ndarray
+        Centres of the cells in seconds and Hz.
+    within : (numpy.ndarray, numpy.ndarray), optional
+        Time and frequency axis of the patch whose extent the axes get; that of the cells themselves by default.
+    **style
+        For `matplotlib.axes.Axes.pcolormesh`.
+
+    Returns
+    -------
+    matplotlib.collections.QuadMesh
+    """
+    whole_time, whole_frequency = within or (time, frequency)
+    first, *_, last = cell_edges(whole_time)
+    bottom, *_, top = mel_edges(whole_frequency)
+    mesh = ax.pcolormesh(
+        cell_edges(time, first, last),
+        mel_edges(frequency, bottom, top),
+        np.ma.masked_invalid(np.asarray(values, dtype=float)).T,
+        shading="flat",
+        **style,
+    )
+    ax.set_facecolor("0.7")
+    mel_axis(ax, bottom, top)
+    ax.set_xlim(first, last)
+    ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 4, 5, 10]))
+    ax.set_xlabel("Time (s)")
+    return mesh
+
+
+def level_label(frontend):
+    """What the colours of a log-mel spectrogram mean."""
+    return f"Level: ln(mel magnitude + {frontend.log_offset:g})"
+
+
+def label_outer(axes):
+    """Leave axis labels and tick labels only where no drawn panel is to the left or below."""
+    for row, column in np.ndindex(axes.shape):
+        ax = axes[row, column]
+        below = row + 1 < len(axes) and axes[row + 1, column].axison
+        ax.tick_params(labelleft=column == 0, labelbottom=not below)
+        if column:
+            ax.set_ylabel("")
+        if below:
+            ax.set_xlabel("")
+
+
+def wrapped(text, width):
+    """A small text broken into lines that fit into a width in inches."""
+    return textwrap.fill(text, max(8, int(width / 0.068)))
+
+
+def some(names, most=12):
+    """Names in one line, not too many."""
+    names = [str(name) for name in names]
+    return ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
+
+
+def check_count(patches, most):
+    """Raise if there are no patches, or more than one figure can show."""
+    if not 0 < len(patches) <= most:
+        raise ValueError(f"{len(patches)} patches: a figure shows 1 to {most}. Choose some, as in patches[[0, 5, 9]].")
+
+
+def check_columns(table, columns, maker, *, may_be_empty=False):
+    """Raise if a table lacks columns or rows; `maker` says where such a table comes from."""
+    absent = [column for column in columns if column not in table]
+    if absent or (len(table) == 0 and not may_be_empty):
+        found = f"the table has no column {some(absent)}" if absent else "the table has no rows"
+        raise ValueError(f"{found} (it has: {some(table.columns)}). Expected a table as from {maker}.")
+
+
+def check_label(label, known, whose):
+    """Raise if a class name is not among those known."""
+    if label not in known:
+        raise UnknownLabelError(f"label {label!r} is not among those of {whose}. Known: {some(known, 60)}.")
+
+
+def check_log_mel(log_mel, frontend):
+    """A whole clip's log-mel spectrogram as an array, or an error that says what is wrong with it."""
+    log_mel = np.asarray(log_mel, dtype=float)
+    if log_mel.ndim != 2 or not len(log_mel) or log_mel.shape[1] != frontend.mels:
+        raise PatchShapeError(
+            f"spectrogram of shape {log_mel.shape}: expected (frames, {frontend.mels}), as from frontend.log_mel(). "
+            "Pass the front end it was made with, or patches.data[0] for one patch."
+        )
+    return log_mel
+
+
+def prediction_rows(predictions, patches):
+    """The rows of a prediction table that belong to these patches, in their order; None for each without a table.
+
+    Returns
+    -------
+    list of pandas.Series or None [n]
+
+    Raises
+    ------
+    ValueError
+        If patches have no row, or the row's true class is another one.
+    """
+    if predictions is None:
+        return [None] * len(patches)
+    check_columns(predictions, ["predicted"], "predict()")
+    index = patches.table.index
+    if not predictions.index.is_unique or not index.isin(predictions.index).all():
+        raise ValueError(
+            f"{len(predictions)} predictions do not cover these {len(patches)} patches: they are matched by the index "
+            "of patches.table. Pass the table that predict() gave for them."
+        )
+    rows = predictions.loc[index]
+    if "label" in rows and "label" in patches.table and (rows["label"].to_numpy() != patches.label).any():
+        raise ValueError(
+            "predictions and patches disagree about true classes: they come from different sets of patches. "
+            "Pass the table that predict() gave for these patches."
+        )
+    return [row for _, row in rows.iterrows()]

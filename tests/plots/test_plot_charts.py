@@ -1,0 +1,202 @@
+"""Bars, curves and the confusion chart: what they show is what the tables hold."""
+
+import subprocess
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from audiointerp import plots
+from audiointerp.errors import PatchShapeError
+
+COUNTS = pd.DataFrame([[6, 2, 0], [0, 4, 0], [1, 0, 7]], ["dog", "rooster", "rain"], ["dog", "rooster", "rain"])
+
+
+def cells(ax):
+    """Text of each cell by (row, column)."""
+    return {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in ax.texts}
+
+
+def test_label_counts_reads_from_the_top():
+    ax = plots.label_counts(pd.Series([40, 38], ["dog", "rooster"], name="clips"))
+    assert [bar.get_width() for bar in ax.patches] == [40, 38]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["dog", "rooster"]
+    top, below = ax.transData.transform([(0, place) for place in ax.get_yticks()])[:, 1]
+    assert top > below and ax.get_xlabel() == "Number of clips"
+
+
+def test_label_counts_of_several_columns_has_a_legend():
+    ax = plots.label_counts(pd.DataFrame({"clips": [40, 38], "sources": [12, 9]}, ["dog", "rooster"]))
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["clips", "sources"]
+    edges = sorted((bar.get_y(), bar.get_y() + bar.get_height()) for bar in ax.patches)
+    assert len(edges) == 4 and all(a[1] <= b[0] for a, b in pairwise(edges))
+    with pytest.raises(ValueError, match="no rows"):
+        plots.label_counts(pd.Series([], dtype=int))
+
+
+def test_confusion_chart_cells_and_summaries():
+    chart, right, below = plots.confusion_chart(COUNTS)
+    assert cells(chart) == {(0, 0): "6", (0, 1): "2", (1, 1): "4", (2, 0): "1", (2, 2): "7"}
+    assert cells(right) == {(0, 0): "75", (0, 1): "25", (1, 0): "100", (1, 1): "0", (2, 0): "88", (2, 1): "12"}
+    assert cells(below) == {(0, 0): "86", (1, 0): "14", (0, 1): "67", (1, 1): "33", (0, 2): "100", (1, 2): "0"}
+    assert chart.get_ylabel() == "True class" and below.get_xlabel() == "Predicted class"
+    assert [t.get_text() for t in below.get_xticklabels()] == list(COUNTS.columns)
+    assert [t.get_text() for t in chart.get_yticklabels()] == list(COUNTS.index)
+
+
+def test_confusion_chart_is_blue_where_right_and_orange_where_wrong():
+    colours = np.asarray(plots.confusion_chart(COUNTS)[0].images[0].get_array())
+    assert colours[1, 1, :3] == pytest.approx(np.array(to_rgb("#0072B2")))
+    for wrong in (colours[0, 1], colours[2, 0]):
+        assert wrong[0] > wrong[2]
+    assert colours[0, 1, 2] < colours[2, 0, 2]  # 2 of 8 is darker than 1 of 8
+    assert colours[1, 0, :3] == pytest.approx([1, 1, 1])
+
+
+def test_confusion_chart_title_has_wilsons_interval_for_clips_only():
+    k, n, z = 17, 20, 1.959963984540054
+    middle = (k / n + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(k / n * (1 - k / n) / n + z**2 / (4 * n**2))
+    title = plots.confusion_chart(COUNTS)[0].figure.get_suptitle()
+    assert title == f"85.0% of 20 clips right (95% interval: {middle - half:.1%} to {middle + half:.1%})"
+    assert plots.confusion_chart(COUNTS, unit="patches")[0].figure.get_suptitle() == "85.0% of 20 patches right"
+    assert plots.confusion_chart(COUNTS, title="YAMNet")[0].figure.get_suptitle() == f"YAMNet\n{title}"
+
+
+def test_confusion_chart_sorted_and_with_an_absent_class():
+    counts = COUNTS.copy()
+    counts.loc["rain"] = 0
+    chart, right, _ = plots.confusion_chart(counts, sort=True)
+    assert [t.get_text() for t in chart.get_yticklabels()] == ["rooster", "dog", "rain"]
+    assert cells(right) == {(0, 0): "100", (0, 1): "0", (1, 0): "75", (1, 1): "25"}
+
+
+def test_confusion_chart_of_fifty_classes_keeps_names_apart():
+    names = [f"washing_machine_{number:02d}" for number in range(50)]
+    chart, _, below = plots.confusion_chart(pd.DataFrame(np.eye(50, dtype=int), names, names))
+    assert not chart.texts
+    chart.figure.canvas.draw()
+    rows = [t.get_window_extent() for t in chart.get_yticklabels()]
+    columns = [t.get_window_extent() for t in below.get_xticklabels()]
+    assert len(rows) == len(columns) == 50
+    assert all(a.y0 > b.y1 - 1.5 for a, b in pairwise(rows))
+    assert all(a.x1 < b.x0 + 1.5 for a, b in pairwise(columns))
+    assert max(chart.figure.get_size_inches()) <= 10.5
+
+
+def test_confusion_chart_refuses_other_tables():
+    with pytest.raises(ValueError, match="same classes in the same order"):
+        plots.confusion_chart(COUNTS.iloc[:2])
+    with pytest.raises(ValueError, match="same classes in the same order"):
+        plots.confusion_chart(COUNTS[["rooster", "dog", "rain"]])
+    for bad in (COUNTS / 2, -COUNTS, COUNTS.where(COUNTS > 0)):
+        with pytest.raises(ValueError, match="expected whole numbers"):
+            plots.confusion_chart(bad)
+
+
+@pytest.fixture
+def history():
+    iteration = np.arange(1, 13)
+    return pd.DataFrame(
+        {
+            "epoch": (iteration - 1) // 4 + 1, "iteration": iteration, "elapsed": 2.0 * iteration,
+            "batch_accuracy": iteration / 20, "batch_loss": 2 / iteration, "learning_rate": 0.001,
+            "validation_accuracy": np.where(iteration % 6 == 0, iteration / 24, np.nan),
+            "validation_loss": np.where(iteration % 6 == 0, 3 / iteration, np.nan),
+        }
+    )  # fmt: skip
+
+
+def test_training_curves_show_what_was_measured(history):
+    above, below = plots.training_curves(history)
+    batch, _, validation = above.lines
+    assert batch.get_ydata() == pytest.approx(100 * history["batch_accuracy"])
+    assert list(validation.get_xdata()) == [6, 12] and list(validation.get_ydata()) == [25, 50]
+    assert (validation.get_linestyle(), validation.get_marker()) == ("--", "o")
+    assert list(below.lines[2].get_ydata()) == [0.5, 0.25]
+    assert above.get_title() == "Validation accuracy 50.0% after 3 epochs, 12 iterations, 24 s"
+    assert (above.get_ylabel(), below.get_ylabel(), below.get_xlabel()) == (
+        "Accuracy (%)", "Loss (cross-entropy)", "Iteration",
+    )  # fmt: skip
+
+
+def test_training_curves_separate_epochs(history):
+    above, below = plots.training_curves(history)
+    (shade,) = above.patches
+    assert shade.get_window_extent().x0 == pytest.approx(above.transData.transform((4.5, 0))[0])
+    assert shade.get_window_extent().x1 == pytest.approx(above.transData.transform((8.5, 0))[0])
+    names = {t.get_text(): t.get_position()[0] for t in below.texts}
+    assert names == {"epoch 1, rate 0.001": 0.5, "2, rate 0.001": 4.5, "3, rate 0.001": 8.5}
+
+
+def test_training_curves_without_validation_or_with_one_row(history):
+    history[["validation_accuracy", "validation_loss"]] = np.nan
+    assert plots.training_curves(history)[0].get_title() == "After 3 epochs, 12 iterations, 24 s"
+    one = plots.training_curves(history.iloc[:1].drop(columns=["elapsed", "learning_rate"]))
+    assert one[0].get_title() == "After 1 epoch, 1 iteration" and one[0].lines[0].get_marker() == "o"
+    with pytest.raises(ValueError, match="no column batch_loss"):
+        plots.training_curves(history.drop(columns="batch_loss"))
+    with pytest.raises(ValueError, match="no rows"):
+        plots.training_curves(history.iloc[:0])
+
+
+def test_confused_pairs_bars():
+    pairs = pd.DataFrame(
+        {"true": ["dog", "rain"], "predicted": ["rooster", "dog"], "count": [3, 1], "share": [0.375, 0.125]}
+    )
+    ax = plots.confused_pairs(pairs)
+    assert [bar.get_width() for bar in ax.patches] == [3, 1]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["dog taken for rooster", "rain taken for dog"]
+    assert [t.get_text() for t in ax.texts] == ["3 (38%)", "1 (12%)"]
+    assert len(plots.confused_pairs(pairs, most=1).patches) == 1
+    assert plots.confused_pairs(pairs.iloc[:0]).texts[0].get_text() == "nothing was confused"
+    with pytest.raises(ValueError, match="no column share"):
+        plots.confused_pairs(pairs.drop(columns="share"))
+
+
+def test_accuracy_bars_intervals_and_reference():
+    table = pd.DataFrame({"YAMNet": {"accuracy": 0.9, "low": 0.8, "high": 0.96, "right": 72, "n": 80}}).T
+    ax = plots.accuracy_bars(table)
+    assert ax.patches[0].get_width() == pytest.approx(90)
+    whole = [segment for line in ax.collections for segment in line.get_segments()]
+    assert whole[0][:, 0] == pytest.approx([80, 96])
+    assert [line.get_xdata() for line in ax.lines if line.get_linestyle() == "--"] == [pytest.approx([92.5, 92.5])]
+    assert [t.get_text() for t in ax.texts] == ["90.0%", "MathWorks' example: 92.5%"]
+    assert ax.get_yticklabels()[0].get_text() == "YAMNet (n = 80)" and "%" in ax.get_xlabel()
+    assert len(plots.accuracy_bars(table, reference=None).texts) == 1
+    with pytest.raises(ValueError, match="expected shares"):
+        plots.accuracy_bars(table * 100)
+
+
+def test_scores_stand_at_the_middle_of_their_patches(make_patches, make_predictions):
+    table = make_predictions(make_patches(["crackling_fire"] * 3), ["dog", "dog", "chainsaw"], [0.9, 0.5, 0.6])
+    above, below = plots.scores_over_time(table, log_mel=np.zeros((300, 64)), top=2)
+    assert [line.get_label() for line in below.lines] == ["dog", "chainsaw", "crackling_fire (true)"]
+    assert below.lines[0].get_xdata() == pytest.approx([0.48, 0.72, 0.96])
+    assert below.lines[0].get_ydata() == pytest.approx([0.9, 0.5, 0.2])
+    below.figure.canvas.draw()
+    assert above.get_xlim() == below.get_xlim() == pytest.approx((0.0075, 3.0075))
+    assert above.get_window_extent().x0 == pytest.approx(below.get_window_extent().x0)
+    assert above.get_window_extent().x1 == pytest.approx(below.get_window_extent().x1)
+    assert plots.scores_over_time(table)[0].get_xlim() == pytest.approx((0, 0.48 + 0.96))
+
+
+def test_scores_of_several_clips_want_a_name(make_patches, make_predictions):
+    table = make_predictions(make_patches(["dog"] * 3), "dog")
+    table["clip"] = [1, 2, 2]
+    with pytest.raises(ValueError, match=r"2 clips \(1, 2\): name one"):
+        plots.scores_over_time(table)
+    assert len(plots.scores_over_time(table, clip=2)[0].lines[0].get_xdata()) == 2
+    with pytest.raises(ValueError, match="no rows"):
+        plots.scores_over_time(table, clip=3)
+    with pytest.raises(PatchShapeError, match="expected"):
+        plots.scores_over_time(table, clip=2, log_mel=np.zeros(5))
+
+
+def test_importing_plots_loads_no_network_library():
+    code = "import sys, audiointerp.plots; print({'tensorflow', 'keras', 'seaborn'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
