@@ -34,7 +34,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "audio": ["read_audio"],
         "datasets": ["load", "download"],
         "datasets.clips": ["count_labels", "from_folder", "select_labels", "shared_sources", "split"],
-        "evaluation": ["accuracy", "confused_pairs", "confusion", "predict", "vote"],
+        "evaluation": ["accuracy", "confused_pairs", "confusion", "mistakes", "predict", "vote"],
         "frontend": ["VGGISH", "YAMNET", "FrontEnd"],
         "maps": ["explain"],
         "networks.heads": ["add_head", "frontend_of", "labels_of", "load_network", "save_network"],

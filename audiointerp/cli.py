@@ -40,7 +40,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     try:
         return chosen.action(chosen)
-    except AudioInterpError as error:
+    except (AudioInterpError, OSError) as error:
         print(f"audiointerp: {error}", file=sys.stderr)
         return 1
 

@@ -149,10 +149,46 @@ def confused_pairs(counts):
     pandas.DataFrame
         `true`, `predicted`, `count`, and `share` (of the true class); no rows if nothing was confused.
     """
-    pairs = counts.stack().rename("count").reset_index()
+    pairs = counts.stack(future_stack=True).rename("count").reset_index()
     pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
     return pairs.sort_values(["count", "share"], ascending=False, kind="stable", ignore_index=True)
+
+
+def mistakes(predictions, true="", predicted=""):
+    """The sounding patches of one confusion.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`.
+    true, predicted : str
+        The confusion; if empty, the one that most clips fall to, and among equals most patches.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `predictions` of this confusion, the surest of the wrong class first.
+
+    Raises
+    ------
+    UnknownLabelError
+        If no patch was mistaken in this way; the confusions that there are, are named.
+    """
+    sounding = predictions[~predictions["silent"]] if "silent" in predictions else predictions
+    wrong = sounding[sounding["label"] != sounding["predicted"]]
+    patches = wrong.groupby(["label", "predicted"]).size()
+    votes = vote(predictions)
+    clips = votes[votes["label"] != votes["predicted"]].groupby(["label", "predicted"]).size()
+    pairs = pd.DataFrame({"patches": patches, "clips": clips}).dropna(subset="patches").fillna(0)
+    pairs = pairs.sort_values(["clips", "patches"], ascending=False, kind="stable")
+    if not (true and predicted) and len(pairs):
+        true, predicted = pairs.index[0]
+    if (true, predicted) not in pairs.index:
+        known = ", ".join(f"{a} for {b}" for a, b in pairs.index) or "none"
+        raise UnknownLabelError(f"no patch of {true!r} is taken for {predicted!r}. Mistakes there are: {known}.")
+    chosen = wrong[(wrong["label"] == true) & (wrong["predicted"] == predicted)]
+    return chosen.sort_values("score", ascending=False, kind="stable")
 
 
 def score_columns(predictions):
@@ -166,4 +202,4 @@ def _table(patch_table, scores, labels):
     table = patch_table[[c for c in ABOUT if c in patch_table]].copy()
     table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
     table["score"] = scores.max(axis=1)
-    return table.join(pd.DataFrame(scores, table.index, labels))
+    return pd.concat([table, pd.DataFrame(scores, table.index, labels)], axis=1)

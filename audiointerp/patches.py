@@ -181,14 +181,15 @@ def _clip_log_mel(digest, path, frontend, max_seconds):
 
 def _try(read, path, frontend, max_seconds):
     """Result of one clip, or (None, the error's text)."""
+    digest = hashlib.sha1()
     try:
-        digest = hashlib.sha1()
         with open(path, "rb") as file:
             for block in iter(lambda: file.read(1 << 20), b""):
                 digest.update(block)
+    except OSError as error:
+        return None, f"{path}: {error.strerror}. Check the table's paths, or download the data again."
+    try:
         return read(digest.hexdigest(), str(path), frontend, max_seconds)
-    except FileNotFoundError:
-        return None, f"{path}: no such file. Check the table's paths, or download the data again."
     except UnreadableAudioError as error:
         return None, str(error)
 

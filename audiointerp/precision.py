@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import keras
 
@@ -9,6 +10,8 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 FAST_FLAGS = {"amx_bf16"}  # processor flags of matrix units that take bfloat16
 FAST_CAPABILITY = (8, 0)  # compute capability of the first NVIDIA GPUs (Ampere) that do
 CPUINFO = Path("/proc/cpuinfo")
+
+_copies = WeakKeyDictionary()  # network: (its layers and weights, copy in bfloat16)
 
 
 def gains_from_bfloat16():
@@ -38,6 +41,11 @@ def check_precision(precision):
         raise ValueError(f"precision={precision!r}: expected 'auto', 'float32' or 'bfloat16'.")
 
 
+def is_reduced(precision):
+    """Whether a precision means bfloat16 here."""
+    return precision == "bfloat16" or (precision == "auto" and gains_from_bfloat16())
+
+
 def as_precision(network, precision="auto"):
     """A network for inference in the wanted precision.
 
@@ -55,11 +63,33 @@ def as_precision(network, precision="auto"):
     Returns
     -------
     keras.Model
-        The network itself for float32, otherwise a copy with the weights that it has now.
+        The network itself for float32, otherwise a copy with the weights that it has now. The copy is kept as long as
+        the network lives and its weights stay the same.
     """
     check_precision(precision)
-    if precision == "float32" or (precision == "auto" and not gains_from_bfloat16()):
+    if not is_reduced(precision):
         return network
+    state = structure(network), _fingerprint(network)
+    if network not in _copies or _copies[network][0] != state:
+        _copies[network] = state, _reduced_copy(network)
+    return _copies[network][1]
+
+
+def structure(network):
+    """A network's layers and their activations, to tell whether what was made from it is still right."""
+    return [(id(layer), getattr(layer, "activation", None)) for layer in network.layers]
+
+
+def _fingerprint(network):
+    """Hash of every variable's bytes."""
+    import tensorflow as tf
+
+    rows = [tf.reshape(variable.value, [1, -1]) for variable in network.variables]
+    found = [tf.raw_ops.Fingerprint(data=tf.bitcast(row, tf.uint8), method="farmhash64") for row in rows]
+    return b"".join(each.numpy().tobytes() for each in found)
+
+
+def _reduced_copy(network):
     plain = keras.Model(network.inputs, network.outputs, name=network.name)  # without optimizer, which clones too
     weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
     kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}

@@ -13,7 +13,11 @@ from .errors import MissingDataError
 from .settings import profile_parameters
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
-NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|.*\r|\s*$)")
+NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|\s*$)")
+# What a terminal would have overwritten, and a progress bar that is left.
+BAR = re.compile(r"[^\r\n]*\r|[^\r\n|]*\d+%\|[^|\n]*\|[^\[\n]*\[[^\]\n]*\]")
+# The folder in front of "cell.py:3: UserWarning: …".
+FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+\.py:\d+: \w*Warning)")
 
 
 def find_scripts(only=(), scripts=SCRIPTS):
@@ -36,12 +40,12 @@ def find_scripts(only=(), scripts=SCRIPTS):
             f"{scripts}: no notebooks there. They come with the repository, not with an installed package: "
             "clone it and run this command inside, or name their folder with --scripts."
         )
-    chosen = [path for path in found if not only or any(path.stem.startswith(o) or o in path.stem for o in only)]
-    if not chosen:
+    unknown = [name for name in only if not any(name in path.stem for path in found)]
+    if unknown:
         raise MissingDataError(
-            f"--only {' '.join(only)}: no such notebook. There are {', '.join(p.stem for p in found)}."
+            f"--only {' '.join(unknown)}: no such notebook. There are {', '.join(p.stem for p in found)}."
         )
-    return chosen
+    return [path for path in found if not only or any(name in path.stem for name in only)]
 
 
 def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None):
@@ -65,8 +69,9 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
     pandas.DataFrame
         `notebook`, `seconds`, `error` (empty if it ran to its end).
     """
-    if os.environ.get("AUDIOINTERP_DATA"):  # notebooks run in a folder of their own
-        os.environ["AUDIOINTERP_DATA"] = os.path.abspath(os.environ["AUDIOINTERP_DATA"])
+    for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):  # notebooks run in a folder of their own
+        if os.environ.get(name):
+            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     rows = []
@@ -78,7 +83,8 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
         name = f"{script.stem}.failed.ipynb" if error else f"{script.stem}.ipynb"
         _write(notebook, output / name, html)
         if not error:
-            (output / f"{script.stem}.failed.ipynb").unlink(missing_ok=True)
+            for suffix in ("ipynb", "html"):
+                (output / f"{script.stem}.failed.{suffix}").unlink(missing_ok=True)
             if figures:
                 save_figures(notebook, Path(figures))
         print(f"{script.stem}: {rows[-1]['seconds']:.0f} s {error or ''}", flush=True)
@@ -98,6 +104,7 @@ def execute(script, parameters):
     import jupytext
     import nbformat
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
@@ -111,6 +118,8 @@ def execute(script, parameters):
             papermill.execute_notebook(source, target, own, cwd=folder, progress_bar=True, log_output=False)
         except papermill.PapermillExecutionError as failure:
             error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
+        except DeadKernelError:
+            error = "the kernel died: the system ended it, perhaps for want of memory"
         return nbformat.read(target, as_version=4), error
 
 
@@ -127,7 +136,7 @@ def tidy(notebook, *, keep_sound):
         outputs = []
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":
-                lines = [line for line in output.text.split("\n") if not NOISE.match(line)]
+                lines = [FOLDER.sub("", line) for line in BAR.sub("", output.text).split("\n") if not NOISE.match(line)]
                 output.text = "\n".join(lines)
                 if not output.text.strip():
                     continue

@@ -76,7 +76,14 @@ PROFILES = {
         "PATCHES": [100, 240, 380],
     },
     # Real data and weights from AUDIOINTERP_DATA; VGGish from random weights where its checkpoint is absent.
-    "recorded": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
+    "recorded": {
+        "DATA": "esc10",
+        "VGGISH": "audioset",
+        "YAMNET": "audioset",
+        "WIDTH": 1.0,
+        "TRUE": "chainsaw",
+        "PREDICTED": "helicopter",
+    },
     # Everything official, downloaded.
     "full": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
 }

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from .networks.heads import check_patches, label_index, labels_of, load_network, save_network
+from .errors import MissingDataError, WeightsError
+from .networks.heads import check_patches, digest, label_index, labels_of, load_network, save_network
 from .settings import cache_folder
 
 
@@ -75,6 +76,8 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
     ------
     PatchShapeError
         If the network does not take the patches.
+    MissingDataError
+        If there are none.
     UnknownLabelError
         If they have a label the network does not know.
 
@@ -83,26 +86,30 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
     MathWorks, "Investigate audio classifications using deep learning interpretability techniques".
     """
     recipe = recipe or Recipe()
-    for patches in (train, validation):
+    for patches, use in ((train, "train on"), (validation, "validate with")):
         check_patches(network, patches)
+        if len(patches) == 0:
+            raise MissingDataError(f"no patches to {use}. Check the split, and whether every clip is silent.")
     targets = [np.array([label_index(network, label) for label in p.label]) for p in (train, validation)]
-    key = joblib.hash([_weights_digest(network), train.digest, validation.digest, asdict(recipe)])
+    key = joblib.hash([digest(network), train.digest, validation.digest, asdict(recipe)])
     folder = cache_folder(f"networks/{network.name}-{key[:16]}") if cache else None
-    if cache and (folder / HISTORY).is_file() and (folder / NETWORK).is_file():
-        trained, history = load_network(folder / NETWORK), pd.read_csv(folder / HISTORY)
+    iterations = len(train) // min(recipe.batch_size, len(train)) * recipe.epochs
+    finished = _finished(folder, iterations) if cache else None
+    if finished:
         if verbose:
             print("Trained before; from the cache:")
-            print_progress(history, recipe.validate_every)
-        return trained, history
+            print_progress(finished[1], recipe.validate_every)
+        return finished
+    trained = keras.models.clone_model(network)
     if recipe.trainable == "head":
         inputs = [embed(network, patches, cache=cache) for patches in (train, validation)]
         learner, history = _train(_head_of(network), inputs, targets, recipe, folder, verbose)
-        trained = keras.models.clone_model(network)
         trained.set_weights(network.get_weights())
         trained.get_layer(HEAD).set_weights(learner.get_layer(HEAD).get_weights())
     elif recipe.trainable == "all":
         inputs = [patches.data[..., None] for patches in (train, validation)]
-        trained, history = _train(network, inputs, targets, recipe, folder, verbose)
+        learner, history = _train(network, inputs, targets, recipe, folder, verbose)
+        trained.set_weights(learner.get_weights())
     else:
         raise ValueError(f"trainable={recipe.trainable!r}: expected 'all' or 'head'.")
     if cache:
@@ -114,6 +121,7 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
 
 
 NETWORK, HISTORY = "network.keras", "history.csv"
+STATE, PARTIAL = "state.keras", "state.csv"
 HEAD = "FCFinal"
 BATCH = 64
 
@@ -134,7 +142,7 @@ def embed(network, patches, *, batch_size=64, cache=True):
     numpy.ndarray [n, features], float32
     """
     check_patches(network, patches)
-    body = keras.Model(network.input, network.get_layer(HEAD).input)
+    body = keras.Model(network.input, network.get_layer(HEAD).input, name=network.name)
 
     def compute():
         starts = tqdm(range(0, len(patches), batch_size), "embeddings", unit="batch", leave=False, delay=2)
@@ -142,12 +150,12 @@ def embed(network, patches, *, batch_size=64, cache=True):
 
     if not cache:
         return compute()
-    path = cache_folder("embeddings") / f"{joblib.hash([_weights_digest(body), patches.digest])}.npy"
+    path = cache_folder("embeddings") / f"{joblib.hash([digest(body), patches.digest])}.npy"
     if path.is_file():
         try:
             return np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError):
-            path.unlink()
+        except (ValueError, OSError, EOFError) as error:
+            print(f"The embeddings in the cache cannot be read ({error}); they are computed again.")
     features = compute()
     _write(path, lambda temporary: np.save(temporary, features))
     return features
@@ -169,7 +177,7 @@ def print_progress(history, validate_every=50):
     print(RULE)
 
 
-RULE = "|" + "=" * 101 + "|"
+RULE = "|" + "=" * 92 + "|"
 HEADING = (
     "| Epoch | Iteration | Elapsed |  Batch   | Validation |  Batch  | Validation | Base learning |\n"
     "|       |           | (m:ss)  | accuracy |  accuracy  |  loss   |    loss    |     rate      |"
@@ -233,7 +241,18 @@ def _train(network, inputs, targets, recipe, folder, verbose):
     return learner, pd.DataFrame(rows)
 
 
-STATE, PARTIAL = "state.keras", "state.csv"
+def _finished(folder, iterations):
+    """The trained network and its history from the cache, or None."""
+    if not ((folder / HISTORY).is_file() and (folder / NETWORK).is_file()):
+        return None
+    try:
+        trained, history = load_network(folder / NETWORK), pd.read_csv(folder / HISTORY)
+        if len(history) != iterations:
+            raise ValueError(f"{HISTORY} has {len(history)} of {iterations} rows")
+        return trained, history
+    except (WeightsError, ValueError) as error:
+        print(f"The trained network in the cache cannot be read ({error}); it is trained again.")
+        return None
 
 
 def _resume(folder):
@@ -243,10 +262,13 @@ def _resume(folder):
     try:
         learner = keras.saving.load_model(folder / STATE)
         rows = pd.read_csv(folder / PARTIAL, index_col=0).to_dict("records")
+        done = int(learner.optimizer.iterations)
+        if len(rows) < done:
+            raise ValueError(f"{PARTIAL} has {len(rows)} of {done} rows")
+        return learner, rows[:done]
     except Exception as error:
         print(f"The state of an interrupted training cannot be read ({error}); it starts again.")
         return None, []
-    return learner, rows[: int(learner.optimizer.iterations)]
 
 
 def _validate(learner, inputs, targets):
@@ -266,10 +288,6 @@ def _head_of(network):
     head = keras.Model(features, keras.layers.Softmax()(dense(features)), name="head")
     dense.set_weights(network.get_layer(HEAD).get_weights())
     return head
-
-
-def _weights_digest(network):
-    return joblib.hash([network.get_config(), network.get_weights()])
 
 
 def _write(path, write):

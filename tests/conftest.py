@@ -9,7 +9,11 @@ import matplotlib
 matplotlib.use("Agg")
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from audiointerp.frontend import FrontEnd
+from audiointerp.patches import Patches
 
 # The folder of real data, read once: tests see AUDIOINTERP_DATA only if they ask for the fixture.
 REAL_DATA = os.environ.pop("AUDIOINTERP_DATA", None)
@@ -44,3 +48,27 @@ def real_data(monkeypatch):
 @pytest.fixture
 def rng():
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture
+def small():
+    """A front end of small, non-square patches, so that networks on them are fast."""
+    return FrontEnd(frames=32, mels=16)
+
+
+@pytest.fixture
+def toy(rng, small):
+    """Patches of a problem that is easily learned: each label has a bright band of its own."""
+
+    def make(n, labels=("high", "low"), *, per_clip=1, frontend=small):
+        own = np.array(labels, dtype=object)[np.arange(n) // per_clip % len(labels)]
+        data = rng.normal(-3, 0.5, (n, frontend.frames, frontend.mels))
+        width = frontend.mels // len(labels)
+        for number, label in enumerate(labels):
+            data[own == label, :, number * width : (number + 1) * width] += 3
+        clip = np.arange(n) // per_clip
+        columns = {"clip": clip, "start": np.arange(n) % per_clip * 0.24, "label": own, "fold": clip % 5 + 1}
+        columns |= {"source": clip.astype(str), "path": "toy.wav", "padded": False, "silent": False}
+        return Patches(data.astype(np.float32), pd.DataFrame(columns), frontend)
+
+    return make

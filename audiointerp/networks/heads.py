@@ -5,6 +5,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+import joblib
 import keras
 import numpy as np
 
@@ -114,6 +115,11 @@ def check_patches(network, patches):
             f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
             "Make them with make_patches(clips, frontend_of(network))."
         )
+
+
+def digest(network):
+    """Fingerprint of a network's layers and weights, for cached results."""
+    return joblib.hash([network.get_config(), network.get_weights()])
 
 
 def save_network(network, path):

@@ -1,5 +1,6 @@
 """YAMNet, whole or narrow, from its official weights or from random ones."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -88,9 +89,14 @@ def find_weights():
     path = data_folder() / "weights" / WEIGHTS.filename
     if not path.is_file():
         return fetch(WEIGHTS, path.parent)
+    _say_if_other(path)
+    return path
+
+
+@lru_cache
+def _say_if_other(path):
     if checksum(path, "git_blob") != WEIGHTS.git_blob:
         print(f"{path.name}: found in the data folder, not the official build (another checksum); used as it is.")
-    return path
 
 
 def load_weights(network, path):

@@ -73,8 +73,8 @@ layers = pd.DataFrame(
 layers
 
 # %%
-dense = layers.loc[layers["kind"] == "Dense", "parameters"].sum() / layers["parameters"].sum()
-print(f"VGGish starts from {VGGISH} weights; {layers['parameters'].sum():,} parameters, {dense:.0%} of them in dense layers")
+total, dense = layers["parameters"].sum(), layers.loc[layers["kind"] == "Dense", "parameters"].sum()
+print(f"VGGish starts from {VGGISH} weights; {total:,} parameters, {dense / total:.0%} of them in dense layers")
 
 # %% [markdown]
 # If the line above says *random*, the checkpoint was not at hand, or the profile does without it: the network then

@@ -91,14 +91,15 @@ ai.plots.map_grid(chosen, maps, predictions=predictions);
 # 1 is the same order, 0 none.
 
 # %%
-predicted = predictions.loc[chosen.table.index, "predicted"].tolist()
-flat = {
-    (patch, label): pd.DataFrame({m: maps[m].sel(patch=patch, label=label).values.ravel() for m in methods})
-    for patch, label in zip(PATCHES, predicted)
-}
-agreement = pd.DataFrame({key: table.corr("spearman").where(np.triu(np.ones((3, 3)), 1) > 0).stack()
-                          for key, table in flat.items()})
-agreement.rename_axis(["one method", "another"]).rename_axis(["patch", "class"], axis=1).round(2)
+from itertools import combinations
+
+predicted = predictions.loc[PATCHES, "predicted"].tolist()
+agreement = {}
+for patch, label in zip(PATCHES, predicted):
+    cells = pd.DataFrame({m: maps[m].sel(patch=patch, label=label).values.ravel() for m in methods})
+    rank = cells.corr("spearman")
+    agreement[patch, label] = {f"{a} and {b}": rank.loc[a, b] for a, b in combinations(methods, 2)}
+pd.DataFrame(agreement).rename_axis(["patch", "class"], axis=1).round(2)
 
 # %% [markdown]
 # The MathWorks example finds that all three methods agree on the tick of a clock and on the bottom of a helicopter's

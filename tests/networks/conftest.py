@@ -1,0 +1,48 @@
+"""Layers written out in NumPy, to hold the networks against."""
+
+import numpy as np
+import pytest
+
+
+def same_padded(x, size, stride):
+    """Zeros around (n, height, width, channels) as TensorFlow's "SAME" adds them: the odd one at the end."""
+    padding = [(0, 0)]
+    for length in x.shape[1:3]:
+        missing = max(0, (-(-length // stride) - 1) * stride + size - length)
+        padding.append((missing // 2, missing - missing // 2))
+    return np.pad(x, [*padding, (0, 0)])
+
+
+def windows(x, size, stride):
+    """What each output position of a convolution sees: (n, height, width, channels, size, size)."""
+    view = np.lib.stride_tricks.sliding_window_view(same_padded(x, size, stride), (size, size), axis=(1, 2))
+    return view[:, ::stride, ::stride]
+
+
+@pytest.fixture(scope="session")
+def convolve():
+    def compute(x, kernel, stride=1):
+        return np.einsum("nijcab,abcd->nijd", windows(x, len(kernel), stride), kernel, optimize=True)
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def convolve_each():
+    """Depthwise: each channel with its own kernel."""
+
+    def compute(x, kernel, stride=1):
+        return np.einsum("nijcab,abc->nijc", windows(x, len(kernel), stride), kernel[..., 0])
+
+    return compute
+
+
+@pytest.fixture(scope="session")
+def halve():
+    """Max-pooling 2 × 2."""
+
+    def compute(x):
+        n, height, width, channels = x.shape
+        return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+
+    return compute

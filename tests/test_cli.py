@@ -1,0 +1,169 @@
+import pkgutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from audiointerp import cli, series
+from audiointerp.cli import main
+from audiointerp.errors import ChecksumError
+
+
+def run(capsys, *arguments):
+    """Exit code and what was printed and complained; argparse's exits count as codes."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    assert "Traceback" not in captured.err
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def filled(own_cache):
+    for room, size in (("log_mel", 3_000_000), ("networks", 500_000), ("data", 1_000)):
+        (own_cache / room / "deep").mkdir(parents=True)
+        (own_cache / room / "deep" / "file.bin").write_bytes(bytes(size))
+    (own_cache / "loose.txt").touch()
+    return own_cache
+
+
+def rooms(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def test_cache_shows_its_rooms_and_their_sizes(capsys, filled):
+    code, out, _ = run(capsys, "cache")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert lines[0] == [str(filled.resolve())]
+    assert lines[1:] == [["data", "0.0", "MB"], ["log_mel", "3.0", "MB"], ["networks", "0.5", "MB"]]
+    assert rooms(filled) == {"data", "log_mel", "networks", "loose.txt"}
+
+
+def test_clearing_the_cache_keeps_what_was_downloaded(capsys, filled):
+    code, out, _ = run(capsys, "cache", "--clear")
+    assert code == 0 and rooms(filled) == {"data", "loose.txt"}
+    assert "log_mel" in out and "networks" in out and "data" not in out.replace(str(filled.resolve()), "")
+
+
+def test_clearing_one_room(capsys, filled):
+    assert run(capsys, "cache", "--clear", "networks")[0] == 0
+    assert rooms(filled) == {"data", "log_mel", "loose.txt"}
+    assert run(capsys, "cache", "--clear", "data", "log_mel")[0] == 0
+    assert rooms(filled) == {"loose.txt"}
+
+
+@pytest.mark.parametrize("name", ["nets", "../outside", "loose.txt", "."])
+def test_clearing_a_room_that_is_not_there_removes_nothing(capsys, filled, name):
+    code, _, err = run(capsys, "cache", "--clear", "networks", name)
+    assert code == 1 and f"audiointerp: no room {name} in" in err
+    assert rooms(filled) == {"data", "log_mel", "networks", "loose.txt"}
+
+
+def test_an_empty_cache(capsys, own_cache):
+    assert run(capsys, "cache")[:2] == (0, f"{own_cache.resolve()}\n")
+    assert run(capsys, "cache", "--clear")[:2] == (0, "")
+    code, _, err = run(capsys, "cache", "--clear", "networks")
+    assert code == 1 and "there is nothing" in err
+
+
+def test_downloading_something_unknown(capsys):
+    code, _, err = run(capsys, "download", "imagenet")
+    assert code == 2 and "imagenet" in err
+    for name in ("esc10", "esc50", "vggish", "yamnet"):
+        assert name in err
+
+
+def test_a_download_says_where_it_lies_or_why_not(capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(cli.DOWNLOADS, "yamnet", f"{__name__}:found")
+    code, out, _ = run(capsys, "download", "yamnet")
+    assert (code, out) == (0, "/data/weights/yamnet.h5\n")
+    monkeypatch.setitem(cli.DOWNLOADS, "yamnet", f"{__name__}:refused")
+    code, out, err = run(capsys, "download", "yamnet")
+    assert (code, out, err) == (1, "", "audiointerp: another file\n")
+
+
+def found():
+    return "/data/weights/yamnet.h5"
+
+
+def refused():
+    raise ChecksumError("another file")
+
+
+def test_every_download_can_be_resolved():
+    for name, address in cli.DOWNLOADS.items():
+        assert callable(pkgutil.resolve_name(address)), name
+
+
+@pytest.fixture
+def pretend(monkeypatch):
+    """Runs of the series without notebooks: their errors are given here, and the arguments noted."""
+    noted = {}
+
+    def prepare(*errors):
+        def run_series(profile, output, **options):
+            noted.update(options, profile=profile, output=output)
+            table = {"notebook": [f"0{i}_x" for i in range(1, len(errors) + 1)], "seconds": 1.5, "error": errors}
+            return pd.DataFrame(table)
+
+        monkeypatch.setattr(series, "run_series", run_series)
+        return noted
+
+    return prepare
+
+
+def test_run_says_what_ran_and_where_to_look(capsys, pretend, tmp_path):
+    noted = pretend("", "")
+    code, out, _ = run(capsys, "run", "--output", tmp_path / "out", "--only", "01", "02")
+    assert code == 0
+    assert "2 of 2 notebooks ran, 3 s in all" in out and f"Look in {tmp_path / 'out'}" in out
+    assert (noted["profile"], noted["output"], noted["only"]) == ("demo", tmp_path / "out", ["01", "02"])
+    assert noted["scripts"] == series.SCRIPTS and noted["html"]
+
+
+def test_run_with_a_failing_notebook(capsys, pretend, tmp_path):
+    pretend("", "cell 3: ValueError: the reason")
+    code, out, _ = run(capsys, "run", "--output", tmp_path)
+    assert code == 1
+    assert "1 of 2 notebooks ran" in out
+    assert f"02_x stopped at cell 3: ValueError: the reason; see {tmp_path / '02_x'}.failed.ipynb" in out
+
+
+def test_the_folder_of_a_run_is_named_after_its_profile(capsys, pretend):
+    noted = pretend("")
+    run(capsys, "run", "--profile", "recorded")
+    assert noted["output"].parts == ("runs", "recorded") and not noted["html"]
+
+
+def test_run_with_wrong_arguments(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
+    assert run(capsys, "run", "--profile", "quick")[0] == 2
+    code, _, err = run(capsys, "run", "--only", "99")
+    assert code == 1 and err.startswith("audiointerp: --only 99: no such notebook")
+    code, _, err = run(capsys, "run", "--scripts", tmp_path / "gone")
+    assert code == 1 and "no notebooks there" in err
+    code, _, err = run(capsys, "run", "--profile", "recorded", "--only", "01")
+    assert code == 1 and "AUDIOINTERP_DATA, which is not set" in err
+    (tmp_path / "file").touch()
+    code, _, err = run(capsys, "run", "--output", tmp_path / "file")
+    assert code == 1 and err.startswith("audiointerp: ") and "file" in err
+
+
+def test_without_a_command_or_with_help(capsys):
+    assert run(capsys)[0] == 2
+    code, out, _ = run(capsys, "--help")
+    assert code == 0 and all(command in out for command in ("run", "download", "cache"))
+
+
+def test_as_a_program(own_cache):
+    ran = subprocess.run([sys.executable, "-m", "audiointerp.cli", "cache"], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"{own_cache.resolve()}\n", "")
+    ran = subprocess.run(
+        [sys.executable, "-m", "audiointerp.cli", "cache", "--clear", "gone"], capture_output=True, text=True
+    )
+    assert ran.returncode == 1 and ran.stderr.startswith("audiointerp: no room gone") and "Traceback" not in ran.stderr
