@@ -163,7 +163,7 @@ def mistakes(predictions, true="", predicted=""):
     predictions : pandas.DataFrame
         From `predict`.
     true, predicted : str
-        The confusion; if empty, the one that most clips fall to, and among equals most patches.
+        The confusion; what is left empty is chosen so that most clips fall to it, and among equals most patches.
 
     Returns
     -------
@@ -182,11 +182,12 @@ def mistakes(predictions, true="", predicted=""):
     clips = votes[votes["label"] != votes["predicted"]].groupby(["label", "predicted"]).size()
     pairs = pd.DataFrame({"patches": patches, "clips": clips}).dropna(subset="patches").fillna(0)
     pairs = pairs.sort_values(["clips", "patches"], ascending=False, kind="stable")
-    if not (true and predicted) and len(pairs):
-        true, predicted = pairs.index[0]
-    if (true, predicted) not in pairs.index:
-        known = ", ".join(f"{a} for {b}" for a, b in pairs.index) or "none"
-        raise UnknownLabelError(f"no patch of {true!r} is taken for {predicted!r}. Mistakes there are: {known}.")
+    fitting = [pair for pair in pairs.index if true in ("", pair[0]) and predicted in ("", pair[1])]
+    if not fitting:
+        known = ", ".join(f"{a} for {b}" for a, b in pairs.index) or "none at all"
+        asked = f"{true or 'any class'} for {predicted or 'any other'}"
+        raise UnknownLabelError(f"no patch of a clip is mistaken as asked ({asked}). Mistakes there are: {known}.")
+    true, predicted = fitting[0]
     chosen = wrong[(wrong["label"] == true) & (wrong["predicted"] == predicted)]
     return chosen.sort_values("score", ascending=False, kind="stable")
 

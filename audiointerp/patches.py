@@ -104,7 +104,8 @@ class Patches:
     @cached_property
     def digest(self):
         """Fingerprint of the contents, labels and settings, for cached results."""
-        return joblib.hash([np.asarray(self.data), list(self.label), asdict(self.frontend)])
+        labels = list(self.label) if "label" in self.table else None
+        return joblib.hash([np.asarray(self.data), labels, asdict(self.frontend)])
 
 
 def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs=-1, max_seconds=600.0):
