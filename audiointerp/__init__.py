@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "settings",
         "study",
         "training",
+        "trust",
     ],
     submod_attrs={
         "audio": ["read_audio"],
@@ -43,5 +44,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "patches": ["Patches", "make_patches"],
         "study": ["Study", "build", "default_recipe", "prepare"],
         "training": ["Recipe", "embed", "fine_tune"],
+        "trust": ["agreement"],
     },
 )

@@ -4,7 +4,6 @@ import inspect
 from importlib import import_module
 
 import joblib
-import numpy as np
 
 from ..settings import cache_folder
 
@@ -119,11 +118,11 @@ def explain(
     if not cache:
         return function(network, patches, **chosen)
     settings = {name: value for name, value in chosen.items() if name not in ("progress", "batch_size")}
+    from .. import __version__
     from ..networks.heads import digest
     from ..precision import gains_from_bfloat16
 
-    content = [np.asarray(patches.data), patches.table, patches.frontend]
-    key = [digest(network), *content, precision == "auto" and gains_from_bfloat16()]
+    key = [__version__, digest(network), patches.digest, patches.table, precision == "auto" and gains_from_bfloat16()]
     memory = joblib.Memory(cache_folder("maps"), verbose=0)
     return memory.cache(_run, ignore=["function", "network", "patches", "chosen"])(
         method, settings, key, function, network, patches, chosen

@@ -107,7 +107,9 @@ print(f"{last.iteration:.0f} iterations in {last.elapsed:.0f} s; last batch {las
 
 # %% [markdown]
 # The published run, from AudioSet weights: 210 iterations, 38 s on a GPU, last batch 93.75 %, validation 86.03 % of
-# patches. (That run also counts the silent patches.)
+# patches. (It has more iterations because it trains on the silent patches too.) The recorded run starts from random
+# weights: the last batches look as good as the published ones, the validation is ten points lower. What AudioSet
+# taught the published network shows on new recordings, not on the batches.
 #
 # ## YAMNet: train the head alone
 #
@@ -142,8 +144,9 @@ pd.DataFrame(
 ).style.format({"parameters": "{:,}", "seconds": "{:.0f}", "patches right": "{:.1%}"})
 
 # %% [markdown]
-# Patches are not clips: the patches of a clip overlap, and a clip is decided by a vote of its patches. Notebook 03
-# counts clips.
+# *Seconds* are those of the training itself; YAMNet's embeddings were computed before, in less than a minute. Patches
+# are not clips: the patches of a clip overlap, and a clip is decided by a vote of its patches. Notebook 03 counts
+# clips.
 #
 # ## One file that can classify alone
 #

@@ -1,0 +1,105 @@
+"""The series: shape of the scripts, the committed notebooks made from them, and one run from end to end."""
+
+import re
+import statistics
+from pathlib import Path
+
+import jupytext
+import nbformat
+import pytest
+
+from audiointerp import series
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((ROOT / "notebooks" / "scripts").glob("*.py"))
+BUDGET = 15_000_000  # bytes of all notebooks together
+
+
+def cells_of(notebook, kind):
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def committed(script):
+    return nbformat.read(ROOT / "notebooks" / f"{script.stem}.ipynb", as_version=4)
+
+
+def test_there_are_notebooks_in_reading_order():
+    assert [script.name[:2] for script in SCRIPTS] == [f"{n:02d}" for n in range(1, len(SCRIPTS) + 1)]
+    assert len(SCRIPTS) >= 5
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+class TestScript:
+    def test_opens_in_the_fixed_order(self, script):
+        notebook = jupytext.read(script)
+        first = notebook.cells[0].source
+        assert first.startswith(f"# {script.name[:2]} · ")
+        assert all(word in first for word in ("**What you will see.**", "**Time.**", "**Follows**"))
+        code = cells_of(notebook, "code")
+        assert "parameters" in code[0].metadata["tags"]
+        assert "import audiointerp as ai" in code[1].source
+        assert "git+https" in code[1].source
+
+    def test_code_cells_are_short_and_introduced_by_prose(self, script):
+        notebook = jupytext.read(script)
+        lengths = [len(cell.source.splitlines()) for cell in cells_of(notebook, "code")]
+        assert max(lengths) <= 15
+        assert statistics.median(lengths) <= 5
+        kinds = "".join(cell.cell_type[0] for cell in notebook.cells)
+        assert "ccccc" not in kinds
+
+    def test_ends_with_a_recap_and_exercises_with_folded_solutions(self, script):
+        last = jupytext.read(script).cells[-1].source
+        assert "## What we saw" in last
+        exercises, solutions = len(re.findall(r"^\*\*\d\.\*\*", last, re.M)), last.count("<details><summary>Solution")
+        assert 2 <= exercises == solutions == last.count("</details>")
+
+    def test_reader_is_asked_to_predict(self, script):
+        text = "\n".join(cell.source for cell in cells_of(jupytext.read(script), "markdown"))
+        assert text.lower().count("predict**") >= 2 or text.lower().count("**predict") >= 2
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+class TestCommitted:
+    def test_is_made_from_the_script(self, script):
+        own = [
+            cell.source
+            for cell in committed(script).cells
+            if "injected-parameters" not in cell.metadata.get("tags", [])
+        ]
+        assert own == [cell.source for cell in jupytext.read(script).cells]
+
+    def test_ran_to_its_end_in_order(self, script):
+        code = cells_of(committed(script), "code")
+        assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+        assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+
+    def test_carries_no_sound_and_no_path_of_a_machine(self, script):
+        text = str([cell.outputs for cell in cells_of(committed(script), "code")])
+        assert "<audio" not in text
+        assert not re.search(r"/(work|tmp|root|home|Users)/", text)
+
+    def test_was_run_on_real_data(self, script):
+        injected = [c.source for c in committed(script).cells if "injected-parameters" in c.metadata.get("tags", [])]
+        assert len(injected) == 1
+        assert 'DATA = "esc10"' in injected[0]
+
+
+def test_committed_notebooks_are_small():
+    assert sum(path.stat().st_size for path in (ROOT / "notebooks").glob("*.ipynb")) < BUDGET
+
+
+def test_figures_of_the_readme_exist():
+    named = re.findall(r"\((figures/[^)]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert named
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_first_notebook_runs_on_synthetic_sounds(tmp_path, monkeypatch):
+    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
+    table = series.run_series("demo", tmp_path, only=["01"])
+    assert table["error"].tolist() == [""]
+    notebook = nbformat.read(tmp_path / "01_data.ipynb", as_version=4)
+    pictures = [o for cell in cells_of(notebook, "code") for o in cell.outputs if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+    assert "<audio" in str(notebook)
