@@ -78,8 +78,9 @@ results.style.format({"accuracy": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}", "
 
 # %% [markdown]
 # A vote forgives: a clip is right as soon as most of its patches are. In the recorded run that is worth nine points for
-# VGGish and eleven for YAMNet (the patches counted here include the silent ones). `low` and `high` bound the Wilson 95 % interval.
-# It holds for independent trials, which clips nearly are; overlapping patches are not, so only read it for clips.
+# VGGish and eleven for YAMNet (the patches counted here include the silent ones). `low` and `high` bound the Wilson
+# 95 % interval. It holds for independent trials, which clips nearly are; overlapping patches are not, so only read it
+# for clips.
 #
 # ## Should silence vote?
 #
@@ -98,8 +99,8 @@ print(f"YAMNet takes {len(quiet)} silent patches for:", quiet["predicted"].value
 
 # %% [markdown]
 # All silent patches look the same, so the network gives all of them the same class. Whatever that class is, it wins
-# short clips that are mostly padding. In the recorded run this costs each network one or two clips, although neither
-# was trained on silence; a network that was trained on it as *sneezing* and *rooster* loses more.
+# short clips that are mostly padding. In the recorded run this costs VGGish two clips and YAMNet one, although neither
+# was trained on silence.
 #
 # ## The chart
 #
@@ -114,8 +115,8 @@ ai.plots.confusion_chart(counts, title="VGGish");
 ai.plots.confusion_chart(ai.confusion(votes["YAMNet"]), title="YAMNet");
 
 # %% [markdown]
-# With eight clips a class (four in the demo), one clip is 12.5 % (25 %) of a row. The pairs that were mistaken most often, first for clips, then for the
-# patches they consist of:
+# With eight clips a class (four in the demo), one clip is 12.5 % (25 %) of a row. The pairs that were mistaken most
+# often, first for clips, then for the patches they consist of:
 
 # %%
 ai.confused_pairs(counts).head(5).style.format({"share": "{:.0%}"})

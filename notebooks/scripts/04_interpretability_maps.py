@@ -100,9 +100,10 @@ ai.agreement(maps, predicted).unstack("methods").round(2)
 # - *Patch 250, a clock*: all three mark the tick at about 0.9 s, but at different frequencies, so the overlap of
 #   Grad-CAM with the others is small. And the network takes the tick for a dog: pointing at the right moment is not
 #   the same as being right.
-# - *Patch 500, a crying baby*: here the rank correlations are the highest of the three, the opposite of the claim.
+# - *Patch 500, a crying baby*: here Grad-CAM agrees with the other two, and by rank it does so for no other patch. That
+#   is the opposite of the claim.
 # - *Patch 750, a helicopter*: all are strongest at the bottom, but LIME and occlusion also mark a weaker band near
-#   4 kHz where Grad-CAM has nothing, and Grad-CAM's order of cells has nothing in common with theirs.
+#   4 kHz where Grad-CAM has nothing, and by rank Grad-CAM has nothing in common with them.
 #
 # LIME and occlusion, which both hide and look, agree with each other far more than Grad-CAM with either. Where two
 # methods agree, they may also share a weakness.

@@ -173,9 +173,9 @@ pd.DataFrame({f"{predicted}, filled with {fill}": [score_without(*band, fill) fo
 # %% [markdown]
 # In the recorded run the two fillings contradict each other in the band from 4 to 7.5 kHz: with the patch's mean in it
 # the helicopter disappears, with silence it becomes certain. So it is not a sound up there that speaks for
-# *helicopter*, it is the **absence** of sound: this chainsaw was recorded dully, and dull is how helicopters sound. The
-# map showed the place, and the experiment what about it matters. (Silence in any lower band tears a hole that no
-# helicopter has, and its score falls to nothing.)
+# *helicopter*, it is the **absence** of sound: a chainsaw recorded dully is what this network takes for a helicopter.
+# The map showed the place, and the experiment what about it matters. (Silence in any lower band is a hole, and with it
+# hardly anything is left of the score.)
 #
 # ## Was it a bad recording or a bad network?
 #
@@ -190,8 +190,8 @@ surest = sounding.assign(right=sounding["predicted"] == sounding["label"]).group
 surest.describe()[["count", "25%", "50%", "75%"]].round(2)
 
 # %% [markdown]
-# The last table has the scores of wrong and of right predictions: half of the wrong ones lie between the columns 25% and
-# 75%. The network is less sure when it is wrong, but often sure enough to mislead.
+# The last table has the scores of wrong and of right predictions: half of each lies between the columns 25% and 75%.
+# The network is less sure when it is wrong, but often sure enough to mislead.
 #
 # ## What we saw
 #
