@@ -4,13 +4,15 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.metrics import confusion_matrix
+from tqdm import tqdm
 
-from .errors import UnknownLabelError
+from .cache import cached_array
+from .errors import MissingDataError, UnknownLabelError
 
 ABOUT = ("clip", "start", "label", "fold", "source", "path", "silent", "predicted", "score", "patches")
 
 
-def predict(network, patches, *, batch_size=64, precision="float32"):
+def predict(network, patches, *, batch_size=64, precision="float32", cache=True):
     """Scores of every patch.
 
     Parameters
@@ -20,6 +22,8 @@ def predict(network, patches, *, batch_size=64, precision="float32"):
     batch_size : int
     precision : {"float32", "bfloat16", "auto"}
         Arithmetic of the network, see `audiointerp.precision`.
+    cache : bool
+        Keep the scores in the cache and serve them from there.
 
     Returns
     -------
@@ -31,15 +35,24 @@ def predict(network, patches, *, batch_size=64, precision="float32"):
     ------
     PatchShapeError
         If the network does not take these patches.
+    MissingDataError
+        If there are none.
     """
-    from .networks.heads import check_patches, labels_of
-    from .precision import as_precision
+    from .networks.heads import check_patches, digest, labels_of
+    from .precision import as_precision, is_reduced
 
     check_patches(network, patches)
-    labels = labels_of(network)
-    scores = as_precision(network, precision).predict(patches.data[..., None], batch_size=batch_size, verbose=0)
-    scores = scores.astype(np.float64)
-    return _table(patches.table, scores, labels)
+    if len(patches) == 0:
+        raise MissingDataError("no patches to predict: the set is empty. Check the selection it came from.")
+
+    def compute():
+        starts = tqdm(range(0, len(patches), batch_size), "scores", unit="batch", leave=False, delay=2)
+        run = as_precision(network, precision).predict_on_batch
+        return np.concatenate([run(patches.data[i : i + batch_size, ..., None]) for i in starts])
+
+    key = [digest(network), patches.digest, is_reduced(precision)]
+    scores = cached_array("scores", key, compute) if cache else compute()
+    return _table(patches.table, scores.astype(np.float64), labels_of(network))
 
 
 def vote(predictions, *, silent=False):

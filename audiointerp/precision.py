@@ -6,6 +6,8 @@ from weakref import WeakKeyDictionary
 
 import keras
 
+from .networks.heads import weights_digest
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 FAST_FLAGS = {"amx_bf16"}  # processor flags of matrix units that take bfloat16
 FAST_CAPABILITY = (8, 0)  # compute capability of the first NVIDIA GPUs (Ampere) that do
@@ -69,7 +71,7 @@ def as_precision(network, precision="auto"):
     check_precision(precision)
     if not is_reduced(precision):
         return network
-    state = structure(network), _fingerprint(network)
+    state = structure(network), weights_digest(network)
     if network not in _copies or _copies[network][0] != state:
         _copies[network] = state, _reduced_copy(network)
     return _copies[network][1]
@@ -78,15 +80,6 @@ def as_precision(network, precision="auto"):
 def structure(network):
     """A network's layers and their activations, to tell whether what was made from it is still right."""
     return [(id(layer), getattr(layer, "activation", None)) for layer in network.layers]
-
-
-def _fingerprint(network):
-    """Hash of every variable's bytes."""
-    import tensorflow as tf
-
-    rows = [tf.reshape(variable.value, [1, -1]) for variable in network.variables]
-    found = [tf.raw_ops.Fingerprint(data=tf.bitcast(row, tf.uint8), method="farmhash64") for row in rows]
-    return b"".join(each.numpy().tobytes() for each in found)
 
 
 def _reduced_copy(network):

@@ -1,10 +1,7 @@
 """Fine-tuning: the MathWorks recipe, its progress table, resuming, and heads trained on cached embeddings."""
 
-import os
-import tempfile
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import joblib
 import keras
@@ -12,6 +9,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from .cache import cached_array, write_whole
 from .errors import MissingDataError, WeightsError
 from .networks.heads import check_patches, digest, label_index, labels_of, load_network, save_network
 from .settings import cache_folder
@@ -113,7 +111,7 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
     else:
         raise ValueError(f"trainable={recipe.trainable!r}: expected 'all' or 'head'.")
     if cache:
-        _write(folder / HISTORY, lambda path: history.to_csv(path, index=False))
+        write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
         save_network(trained, folder / NETWORK)
         for name in (STATE, PARTIAL):
             (folder / name).unlink(missing_ok=True)
@@ -148,17 +146,7 @@ def embed(network, patches, *, batch_size=64, cache=True):
         starts = tqdm(range(0, len(patches), batch_size), "embeddings", unit="batch", leave=False, delay=2)
         return np.concatenate([body.predict_on_batch(patches.data[i : i + batch_size, ..., None]) for i in starts])
 
-    if not cache:
-        return compute()
-    path = cache_folder("embeddings") / f"{joblib.hash([digest(body), patches.digest])}.npy"
-    if path.is_file():
-        try:
-            return np.load(path, allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            print(f"The embeddings in the cache cannot be read ({error}); they are computed again.")
-    features = compute()
-    _write(path, lambda temporary: np.save(temporary, features))
-    return features
+    return cached_array("embeddings", [digest(body), patches.digest], compute) if cache else compute()
 
 
 def print_progress(history, validate_every=50):
@@ -233,7 +221,7 @@ def _train(network, inputs, targets, recipe, folder, verbose):
                 bar.clear()
                 print(_line(row))
         if folder:
-            _write(folder / PARTIAL, pd.DataFrame(rows).to_csv)
+            write_whole(folder / PARTIAL, pd.DataFrame(rows).to_csv)
             save_network(learner, folder / STATE)
     bar.close()
     if verbose:
@@ -288,12 +276,3 @@ def _head_of(network):
     head = keras.Model(features, keras.layers.Softmax()(dense(features)), name="head")
     dense.set_weights(network.get_layer(HEAD).get_weights())
     return head
-
-
-def _write(path, write):
-    """Write through a temporary file beside the target, and rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        temporary = Path(folder) / path.name
-        write(temporary)
-        os.replace(temporary, path)

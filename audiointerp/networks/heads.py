@@ -1,7 +1,5 @@
 """The output layer: scores per class, and what a saved network must know to classify a sound alone."""
 
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +7,7 @@ import joblib
 import keras
 import numpy as np
 
+from ..cache import write_whole
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..frontend import VGGISH, FrontEnd
 
@@ -119,7 +118,16 @@ def check_patches(network, patches):
 
 def digest(network):
     """Fingerprint of a network's layers and weights, for cached results."""
-    return joblib.hash([network.get_config(), network.get_weights()])
+    return joblib.hash([network.get_config(), weights_digest(network)])
+
+
+def weights_digest(network):
+    """Fingerprint of every variable's bytes."""
+    import tensorflow as tf
+
+    rows = [tf.reshape(variable.value, [1, -1]) for variable in network.variables]
+    found = [tf.raw_ops.Fingerprint(data=tf.bitcast(row, tf.uint8), method="farmhash64") for row in rows]
+    return b"".join(each.numpy().tobytes() for each in found)
 
 
 def save_network(network, path):
@@ -133,11 +141,7 @@ def save_network(network, path):
         If the disk is full or the folder cannot be written to; nothing is left behind.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
-        temporary = Path(folder) / "network.keras"
-        network.save(temporary)
-        os.replace(temporary, path)
+    write_whole(path, network.save)
     return path
 
 
