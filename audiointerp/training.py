@@ -88,7 +88,8 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
         check_patches(network, patches)
         if len(patches) == 0:
             raise MissingDataError(f"no patches to {use}. Check the split, and whether every clip is silent.")
-    targets = [np.array([label_index(network, label) for label in p.label]) for p in (train, validation)]
+    outputs = {label: label_index(network, label) for p in (train, validation) for label in np.unique(p.label)}
+    targets = [np.array([outputs[label] for label in p.label]) for p in (train, validation)]
     key = joblib.hash([digest(network), train.digest, validation.digest, asdict(recipe)])
     folder = cache_folder(f"networks/{network.name}-{key[:16]}") if cache else None
     iterations = len(train) // min(recipe.batch_size, len(train)) * recipe.epochs

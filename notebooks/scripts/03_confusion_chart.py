@@ -146,7 +146,7 @@ def votes_of_fold(fold):
     study = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, fold=fold, seed=SEED, verbose=False)
     return ai.vote(ai.predict(study.network, study.validation))
 
-fold_votes = pd.concat([votes_of_fold(fold) for fold in FOLDS])
+fold_votes = pd.concat([votes["YAMNet"] if fold == 5 else votes_of_fold(fold) for fold in FOLDS])
 
 # %%
 right = fold_votes["predicted"] == fold_votes["label"]
