@@ -1,6 +1,7 @@
 """What every test shares: a cache of its own, seeded numbers, small sounds, and the marks' conditions."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -28,6 +29,13 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "realdata" in item.keywords:
             item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """Weights that a test leaves to chance are the same in every run and any order."""
+    if keras := sys.modules.get("keras"):
+        keras.utils.set_random_seed(20240229)
 
 
 @pytest.fixture(autouse=True)
