@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 from sklearn.metrics import confusion_matrix
-from tqdm import tqdm
 
 from .cache import cached_array
 from .errors import MissingDataError, UnknownLabelError
@@ -38,7 +37,7 @@ def predict(network, patches, *, batch_size=64, precision="float32", cache=True)
     MissingDataError
         If there are none.
     """
-    from .networks.heads import check_patches, digest, labels_of
+    from .networks.heads import check_patches, digest, labels_of, outputs_of
     from .precision import as_precision, is_reduced
 
     check_patches(network, patches)
@@ -46,9 +45,7 @@ def predict(network, patches, *, batch_size=64, precision="float32", cache=True)
         raise MissingDataError("no patches to predict: the set is empty. Check the selection it came from.")
 
     def compute():
-        starts = tqdm(range(0, len(patches), batch_size), "scores", unit="batch", leave=False, delay=2)
-        run = as_precision(network, precision).predict_on_batch
-        return np.concatenate([run(patches.data[i : i + batch_size, ..., None]) for i in starts])
+        return outputs_of(as_precision(network, precision), patches.data, batch_size=batch_size)
 
     key = [digest(network), patches.digest, is_reduced(precision)]
     scores = cached_array("scores", key, compute) if cache else compute()

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from .cache import cached_array, write_whole
 from .errors import MissingDataError, WeightsError
-from .networks.heads import check_patches, digest, label_index, labels_of, load_network, save_network
+from .networks.heads import check_patches, digest, label_index, labels_of, load_network, outputs_of, save_network
 from .settings import cache_folder
 
 
@@ -144,8 +144,7 @@ def embed(network, patches, *, batch_size=64, cache=True):
     body = keras.Model(network.input, network.get_layer(HEAD).input, name=network.name)
 
     def compute():
-        starts = tqdm(range(0, len(patches), batch_size), "embeddings", unit="batch", leave=False, delay=2)
-        return np.concatenate([body.predict_on_batch(patches.data[i : i + batch_size, ..., None]) for i in starts])
+        return outputs_of(body, patches.data, batch_size=batch_size, title="embeddings")
 
     return cached_array("embeddings", [digest(body), patches.digest], compute) if cache else compute()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import joblib
 import keras
 import numpy as np
+from tqdm import tqdm
 
 from ..cache import write_whole
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
@@ -114,6 +115,30 @@ def check_patches(network, patches):
             f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
             "Make them with make_patches(clips, frontend_of(network))."
         )
+
+
+def outputs_of(network, data, *, batch_size=64, title="scores"):
+    """What a network gives for many patches, computed in batches of one shape, so that it is traced once.
+
+    Parameters
+    ----------
+    network : keras.Model
+    data : numpy.ndarray [n, frames, mels]
+    batch_size : int
+    title : str
+        In front of the progress bar.
+
+    Returns
+    -------
+    numpy.ndarray [n, ...]
+    """
+    size = min(batch_size, len(data))
+    results = []
+    for start in tqdm(range(0, len(data), size), title, unit="batch", leave=False, delay=2):
+        part = data[start : start + size, ..., None]
+        full = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
+        results.append(network.predict_on_batch(full)[: len(part)])
+    return np.concatenate(results)
 
 
 def digest(network):
