@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pooch
 import soundfile
 
 from .errors import AudioRepairWarning, UnreadableAudioError
@@ -13,18 +14,20 @@ LOWEST_RATE = 2_000  # Hz; below it the lowest mel bands are empty too
 LONGEST = 600.0  # seconds
 
 
-def read_audio(path, sample_rate=16_000, *, max_seconds=LONGEST):
+def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
     """Read a sound file as a mono waveform.
 
-    Any format of libsndfile (wav, ogg, flac, mp3, …). Channels are averaged; another sample rate is converted.
+    Any format of libsndfile (wav, ogg, flac, mp3, …). Another sample rate is converted.
     What had to be repaired is said in a warning: samples that are not numbers become 0, a file that ends before
     its header says is used as far as it goes, a silent file stays silent.
 
     Parameters
     ----------
     path : str or Path
-    sample_rate : int
-        Wanted sample rate in Hz.
+    sample_rate : int or None
+        Wanted sample rate in Hz; None keeps the file's own.
+    channel : int, optional
+        The one to take, 0 for the first; by default all are averaged.
     max_seconds : float
         Longest file that is accepted.
 
@@ -35,31 +38,52 @@ def read_audio(path, sample_rate=16_000, *, max_seconds=LONGEST):
     Raises
     ------
     UnreadableAudioError
-        If there is no such file, it is not audio, holds no samples, mostly invalid ones, or is too long.
+        If there is no such file, it is not audio, holds no samples, mostly invalid ones, is too long, or has no such
+        channel.
 
     Warns
     -----
     AudioRepairWarning
     """
-    waveform, notes = read_with_notes(path, sample_rate, max_seconds)
+    waveform, notes = read_with_notes(path, sample_rate, max_seconds, channel)
     for note in notes:
         warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=2)
     return waveform
 
 
-def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST):
+def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST, channel=None):
     """As `read_audio`, with the repairs as a list of texts instead of warnings."""
     samples, rate, notes = _decode(Path(path), max_seconds)
-    waveform = samples.mean(axis=1)
+    if channel is not None and not 0 <= channel < samples.shape[1]:
+        raise UnreadableAudioError(
+            f"{short(path)}: channel {channel} of {samples.shape[1]}; channels are counted from 0. Name another one."
+        )
+    waveform = samples.mean(axis=1) if channel is None else samples[:, channel]
     if not waveform.any():
         notes.append("silent: every sample is 0; kept as it is")
-    if rate != sample_rate:
+    if sample_rate is not None and rate != sample_rate:
         import librosa
 
         if rate < sample_rate:
             notes.append(f"sampled at {rate} Hz: nothing above {rate / 2:.0f} Hz; converted to {sample_rate} Hz")
         waveform = librosa.resample(waveform, orig_sr=rate, target_sr=sample_rate, res_type="soxr_hq")
     return np.ascontiguousarray(waveform, dtype=np.float32), notes
+
+
+def file_digest(path):
+    """Fingerprint (SHA-1, hexadecimal) of a file's bytes, for cached results.
+
+    Raises
+    ------
+    UnreadableAudioError
+        If the file cannot be opened.
+    """
+    try:
+        return pooch.file_hash(str(path), alg="sha1")
+    except OSError as error:
+        raise UnreadableAudioError(
+            f"{path}: {error.strerror}. Check the table's paths, or download the data again."
+        ) from error
 
 
 def short(path):

@@ -11,6 +11,7 @@ from .errors import AudioInterpError, MissingDataError
 
 DOWNLOADS = {
     **datasets.DOWNLOADS,
+    "soundnet": "audiointerp.networks.soundnet:find_weights",
     "vggish": "audiointerp.networks.vggish:find_checkpoint",
     "yamnet": "audiointerp.networks.yamnet:find_weights",
 }

@@ -139,10 +139,25 @@ def confusion(predictions, labels=None):
     return pd.DataFrame(counts, pd.Index(labels, name="true"), pd.Index(labels, name="predicted"))
 
 
+def recall(counts):
+    """Share of each true class that was recognised.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame [classes, classes]
+        From `confusion`.
+
+    Returns
+    -------
+    pandas.Series [classes]
+        0 for a class that has no clips.
+    """
+    return pd.Series(np.diag(counts) / counts.sum(axis=1).clip(lower=1), counts.index)
+
+
 def sort_by_recall(counts):
     """Confusion counts with the classes recognised best first, rows and columns alike."""
-    recall = pd.Series(np.diag(counts) / counts.sum(axis=1).clip(lower=1), counts.index)
-    order = recall.sort_values(ascending=False, kind="stable").index
+    order = recall(counts).sort_values(ascending=False, kind="stable").index
     return counts.loc[order, order]
 
 

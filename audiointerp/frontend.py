@@ -6,6 +6,7 @@ from functools import lru_cache
 import numpy as np
 from scipy import fft, signal
 
+from .audio import read_with_notes
 from .errors import UnreadableAudioError
 
 
@@ -123,6 +124,62 @@ class FrontEnd:
 
 VGGISH = FrontEnd()
 YAMNET = replace(VGGISH, log_offset=0.001)
+
+
+@dataclass(frozen=True)
+class WaveformFrontEnd:
+    """How a sound file becomes the input of a network that listens to the waveform; the defaults are SoundNet's.
+
+    Parameters
+    ----------
+    sample_rate : int or None
+        Hz; None keeps the file's own.
+    scale : float
+        Factor on samples between -1 and 1; it is the network's first layer.
+    shortest : int
+        A waveform with fewer samples is repeated ``int(shortest / samples + 1)`` times, which may be longer.
+    longest : int or None
+        What a waveform has more samples is cut off, before it is repeated.
+    channel : int or None
+        The channel to take; None for the mean of all.
+
+    References
+    ----------
+    Aytar, Vondrick & Torralba, SoundNet, NIPS 2016. The published features of ESC-50 were made at the files' own
+    44.1 kHz, although the network had been trained at 22.05 kHz.
+    """
+
+    sample_rate: int | None = None
+    scale: float = 256.0
+    shortest: int = 20 * 22_050
+    longest: int | None = None
+    channel: int | None = 0
+
+    def read(self, path):
+        """Waveform of a file between -1 and 1, cut or repeated to a length, and what had to be repaired.
+
+        Returns
+        -------
+        waveform : numpy.ndarray [samples], float32
+        notes : list of str
+        """
+        waveform, notes = read_with_notes(path, self.sample_rate, channel=self.channel)
+        return self.fit_length(waveform), notes
+
+    def fit_length(self, waveform):
+        """The waveform, cut if it is too long, then repeated as often as it takes to be long enough."""
+        waveform = waveform[: self.longest]
+        if len(waveform) >= self.shortest:
+            return waveform
+        return np.tile(waveform, int(self.shortest / len(waveform) + 1))
+
+
+SOUNDNET = WaveformFrontEnd()
+
+
+def frontend_from(config):
+    """Front end of a dictionary of its settings."""
+    return (FrontEnd if "mels" in config else WaveformFrontEnd)(**config)
 
 
 def hz_to_mel(frequency):

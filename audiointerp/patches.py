@@ -1,6 +1,5 @@
 """Clips → log-mel patches, each knowing its clip and its start."""
 
-import hashlib
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from .audio import read_with_notes, short
+from .audio import file_digest, read_with_notes, short
 from .errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from .frontend import VGGISH, FrontEnd
 from .settings import cache_folder
@@ -182,15 +181,8 @@ def _clip_log_mel(digest, path, frontend, max_seconds):
 
 def _try(read, path, frontend, max_seconds):
     """Result of one clip, or (None, the error's text)."""
-    digest = hashlib.sha1()
     try:
-        with open(path, "rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
-    except OSError as error:
-        return None, f"{path}: {error.strerror}. Check the table's paths, or download the data again."
-    try:
-        return read(digest.hexdigest(), str(path), frontend, max_seconds)
+        return read(file_digest(path), str(path), frontend, max_seconds)
     except UnreadableAudioError as error:
         return None, str(error)
 

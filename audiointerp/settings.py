@@ -74,8 +74,10 @@ PROFILES = {
         "WIDTH": 0.25,
         "FOLDS": [4, 5],
         "PATCHES": [100, 240, 380],
+        "SOUNDNET": "student",
+        "FEATURES": "own",
     },
-    # Real data and weights from AUDIOINTERP_DATA; VGGish from random weights where its checkpoint is absent.
+    # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.
     "recorded": {
         "DATA": "esc10",
         "VGGISH": "audioset",
@@ -83,9 +85,18 @@ PROFILES = {
         "WIDTH": 1.0,
         "TRUE": "chainsaw",
         "PREDICTED": "helicopter",
+        "SOUNDNET": "official",
+        "FEATURES": "published",
     },
     # Everything official, downloaded.
-    "full": {"DATA": "esc10", "VGGISH": "audioset", "YAMNET": "audioset", "WIDTH": 1.0},
+    "full": {
+        "DATA": "esc10",
+        "VGGISH": "audioset",
+        "YAMNET": "audioset",
+        "WIDTH": 1.0,
+        "SOUNDNET": "official",
+        "FEATURES": "published",
+    },
 }
 
 
@@ -114,6 +125,11 @@ def profile_parameters(profile):
                 "profile 'recorded' reads real data from the folder in AUDIOINTERP_DATA, which is not set. "
                 "Set it, or use --profile full to download, or --profile demo for synthetic sounds."
             )
-        if not (data_folder() / "weights" / "vggish_model.ckpt").is_file():
+        weights, features = data_folder() / "weights", data_folder() / "soundnet"
+        if not (weights / "vggish_model.ckpt").is_file():
             parameters["VGGISH"] = "random"
+        if not (weights / "sound8.npy").is_file() and (weights / "soundnet_pruned.npz").is_file():
+            parameters["SOUNDNET"] = "pruned"
+        if not (features / "X_out_7.npy").is_file():
+            parameters["LAYERS"] = [f"conv{number}" for number in range(1, 7)]
     return parameters

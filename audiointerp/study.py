@@ -7,11 +7,12 @@ import pandas as pd
 
 from . import datasets
 from .datasets.clips import split
+from .fitting import Recipe
 from .networks.heads import frontend_of
 from .networks.vggish import vggish
 from .networks.yamnet import yamnet
 from .patches import Patches, make_patches
-from .training import Recipe, fine_tune
+from .training import fine_tune
 
 NETWORKS = {"vggish": vggish, "yamnet": yamnet}
 

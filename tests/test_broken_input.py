@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiointerp import cli, evaluation, training
+from audiointerp import cli, evaluation, fitting
 from audiointerp.audio import read_audio
 from audiointerp.errors import AudioRepairWarning, CacheError, PatchShapeError, UnknownLabelError, UnreadableAudioError
+from audiointerp.fitting import Recipe
 from audiointerp.frontend import VGGISH
 from audiointerp.networks.heads import add_head, label_index
 from audiointerp.patches import make_patches
-from audiointerp.training import Recipe, embed, fine_tune
+from audiointerp.training import embed, fine_tune
 
 RATE = 16_000
 
@@ -281,13 +282,13 @@ def test_the_state_of_an_interrupted_training_cut_in_half(network, toy, own_cach
     patches = toy(40)
     expected, _ = fine_tune(network, patches, patches, RECIPE, cache=False, verbose=False)
     with monkeypatch.context() as patch:
-        original = training.save_network
+        original = fitting.save_network
 
         def save_and_stop(*arguments):
             original(*arguments)
             raise KeyboardInterrupt
 
-        patch.setattr(training, "save_network", save_and_stop)
+        patch.setattr(fitting, "save_network", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
             fine_tune(network, patches, patches, RECIPE, verbose=False)
     cut_in_half(next(own_cache.rglob(name)))

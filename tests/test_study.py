@@ -5,10 +5,10 @@ import soundfile
 
 from audiointerp import study
 from audiointerp.errors import MissingDataError, WeightsError
+from audiointerp.fitting import Recipe
 from audiointerp.frontend import VGGISH, YAMNET
 from audiointerp.networks.heads import frontend_of, labels_of
 from audiointerp.study import build, default_recipe, prepare
-from audiointerp.training import Recipe
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=3e-3, validate_every=10)
 

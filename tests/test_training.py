@@ -4,11 +4,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from audiointerp import training
+from audiointerp import fitting
 from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelError
+from audiointerp.fitting import Recipe, print_progress
 from audiointerp.frontend import FrontEnd
 from audiointerp.networks.heads import add_head, frontend_of, labels_of
-from audiointerp.training import Recipe, embed, fine_tune, print_progress
+from audiointerp.training import embed, fine_tune
 
 LABELS = ["high", "low"]
 COLUMNS = ["epoch", "iteration", "elapsed", "batch_accuracy", "validation_accuracy"]
@@ -297,7 +298,7 @@ def test_an_interrupted_training_goes_on_to_the_same_result(
 
 
 def test_interrupted_between_the_history_and_the_network_of_the_end(network, train, validation, monkeypatch, steps):
-    original = training.save_network
+    original = fitting.save_network
 
     def fail_at_the_end(saved, path):
         if path.name == "network.keras":
@@ -305,7 +306,7 @@ def test_interrupted_between_the_history_and_the_network_of_the_end(network, tra
         return original(saved, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "save_network", fail_at_the_end)
+        patch.setattr(fitting, "save_network", fail_at_the_end)
         with pytest.raises(OSError, match="No space left"):
             fine_tune(network, train, validation, RECIPE, verbose=False)
     assert len(steps) == 12

@@ -23,6 +23,17 @@ _FIRST_NAMES = {
 ESC50_LABELS = tuple(_BY_TARGET.split())
 """The 50 categories in the order of ESC-50's targets, 0 to 49."""
 
+_GROUPS = (
+    "animals",
+    "natural soundscapes and water",
+    "human, not speech",
+    "interior and domestic",
+    "exterior and urban",
+)
+
+ESC50_GROUPS = {label: _GROUPS[target // 10] for target, label in enumerate(ESC50_LABELS)}
+"""The group of each category: ten categories each."""
+
 ESC10_LABELS = tuple(_ESC10.split())
 """The 10 categories in alphabetical order."""
 

@@ -105,6 +105,22 @@ def check(remote, path):
         warnings.warn(f"{path}: {problem}. It is used all the same: it may be another edition.", stacklevel=2)
 
 
+def check_bytes(content, path, git_blob):
+    """Make sure that bytes read from `path` have this git blob id; for files that are opened only if they are right.
+
+    Raises
+    ------
+    ChecksumError
+        If they have not.
+    """
+    got = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    if got != git_blob:
+        raise ChecksumError(
+            f"{path}: expected git_blob {git_blob}, got {got} ({len(content):,} bytes). It was not opened. Remove it "
+            "and download it again."
+        )
+
+
 def fetch(remote, folder, *, progress=True, retries=2, pause=1.0):
     """Download a file unless it is there already, and check it.
 

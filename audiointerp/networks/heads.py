@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..cache import write_whole
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
-from ..frontend import VGGISH, FrontEnd
+from ..frontend import VGGISH, frontend_from
 
 
 @keras.saving.register_keras_serializable("audiointerp")
@@ -21,14 +21,14 @@ class ClassScores(keras.layers.Layer):
     ----------
     labels : sequence of str
         Class names in the order of the outputs.
-    frontend : FrontEnd or dict
-        Settings that made the patches.
+    frontend : FrontEnd, WaveformFrontEnd or dict
+        Settings that made the input.
     """
 
     def __init__(self, labels, frontend=VGGISH, **kwargs):
         super().__init__(**{"name": "scores", **kwargs, "dtype": "float32"})
         self.labels = [str(label) for label in labels]
-        self.frontend = frontend if isinstance(frontend, FrontEnd) else FrontEnd(**frontend)
+        self.frontend = frontend_from(frontend) if isinstance(frontend, dict) else frontend
         self.activation = keras.activations.softmax
 
     def call(self, logits):
@@ -41,20 +41,43 @@ class ClassScores(keras.layers.Layer):
         return {**super().get_config(), "labels": list(self.labels), "frontend": asdict(self.frontend)}
 
 
+@keras.saving.register_keras_serializable("audiointerp")
+class ScaleWaveform(keras.layers.Layer):
+    """First layer of a network that listens to the waveform: its factor, and the front end that it belongs to.
+
+    Parameters
+    ----------
+    frontend : WaveformFrontEnd or dict
+    """
+
+    def __init__(self, frontend, **kwargs):
+        super().__init__(**{"name": "scale", **kwargs})
+        self.frontend = frontend_from(frontend) if isinstance(frontend, dict) else frontend
+
+    def call(self, waveforms):
+        return waveforms * self.frontend.scale
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "frontend": asdict(self.frontend)}
+
+
 def add_head(body, labels, frontend=VGGISH, *, seed=0):
     """Put a new dense layer and a softmax on a network without its output layer.
 
     Parameters
     ----------
-    body : keras.Model [(n, frames, mels, 1) -> (n, features)]
+    body : keras.Model [(n, ...) -> (n, features)]
     labels : sequence of str
         Class names, at least two, none twice.
-    frontend : FrontEnd
+    frontend : FrontEnd or WaveformFrontEnd
     seed : int
 
     Returns
     -------
-    keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    keras.Model [(n, ...) -> (n, classes)]
     """
     labels = [str(label) for label in labels]
     if len(labels) < 2 or len(set(labels)) < len(labels):
@@ -81,10 +104,10 @@ def frontend_of(network):
     WeightsError
         If the network does not carry one.
     """
-    last = network.layers[-1]
-    if not isinstance(last, ClassScores):
-        raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
-    return last.frontend
+    for layer in reversed(network.layers):
+        if isinstance(layer, (ClassScores, ScaleWaveform)):
+            return layer.frontend
+    raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
 
 
 def label_index(network, label):
@@ -123,7 +146,8 @@ def outputs_of(network, data, *, batch_size=64, title="scores"):
     Parameters
     ----------
     network : keras.Model
-    data : numpy.ndarray [n, frames, mels]
+    data : array [n, ...]
+        Whatever gives an array when it is sliced; a channel axis is added if it has none.
     batch_size : int
     title : str
         In front of the progress bar.
@@ -135,7 +159,8 @@ def outputs_of(network, data, *, batch_size=64, title="scores"):
     size = min(batch_size, len(data))
     results = []
     for start in tqdm(range(0, len(data), size), title, unit="batch", leave=False, delay=2):
-        part = data[start : start + size, ..., None]
+        part = np.asarray(data[start : start + size])
+        part = part[..., None] if part.ndim < len(network.input_shape) else part
         full = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
         results.append(network.predict_on_batch(full)[: len(part)])
     return np.concatenate(results)

@@ -9,12 +9,13 @@ import pytest
 
 from audiointerp import datasets
 from audiointerp.errors import MissingDataError, WeightsError
+from audiointerp.fitting import Recipe
 from audiointerp.frontend import YAMNET
 from audiointerp.networks import yamnet as module
 from audiointerp.networks.heads import frontend_of, labels_of
 from audiointerp.networks.yamnet import load_weights, yamnet
 from audiointerp.patches import make_patches
-from audiointerp.training import Recipe, fine_tune
+from audiointerp.training import fine_tune
 
 LABELS = ["high", "low"]
 

@@ -1,0 +1,226 @@
+"""SoundNet: a network on the raw waveform, with the widths that its weights have."""
+
+import io
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..cache import write_whole
+from ..datasets.remote import Remote, check_bytes, fetch
+from ..errors import MissingDataError, WeightsError
+from ..frontend import SOUNDNET
+from ..settings import cache_folder, data_folder
+from .heads import ScaleWaveform, add_head, scaled
+
+OFFICIAL = Remote(
+    name="SoundNet weights",
+    urls=("https://github.com/pseeth/soundnet_keras/raw/master/models/sound8.npy",),
+    filename="sound8.npy",
+    git_blob="96766f1571489fdac071e132ef605f1440dda856",
+    licence="MIT",
+    citation="Aytar, Vondrick & Torralba, SoundNet: learning sound representations from unlabeled video, NIPS 2016",
+    otherwise="take the published features, or the student of the series: SOUNDNET='student'",
+)
+PRUNED = "soundnet_pruned.npz"
+
+# Taps, filters, zeros on both sides, and the pool behind it; every convolution moves by 2.
+CONVOLUTIONS = {
+    "conv1": (64, 16, 32, 8),
+    "conv2": (32, 32, 16, 8),
+    "conv3": (16, 64, 8, None),
+    "conv4": (8, 128, 4, None),
+    "conv5": (4, 256, 2, 4),
+    "conv6": (4, 512, 2, None),
+    "conv7": (4, 1024, 2, None),
+}
+HEADS = {"conv8": "objects", "conv8_2": "scenes"}  # 1,000 and 401 classes in the official file
+HEAD_TAPS = 8
+TRAINED_AT = 22_050  # Hz
+PARTS = ("weights", "biases", "gamma", "beta", "mean", "var")
+
+
+def soundnet(weights="official", *, labels=None, frontend=SOUNDNET, width=1.0, seed=0):
+    """SoundNet's seven convolutions on a waveform of any length, with what the weights have behind them.
+
+    Parameters
+    ----------
+    weights : {"official", "pruned", "random"} or path or dict
+        ``sound8.npy`` (found under ``AUDIOINTERP_DATA`` or downloaded), the network with filters pruned away (only
+        found there), random numbers, an ``.npz`` of the same arrays, or such arrays. The number of filters in each
+        layer is that of the weights.
+    labels : sequence of str, optional
+        Ends the network in an average over time, a new dense layer `FCFinal` and softmax.
+    frontend : WaveformFrontEnd
+    width : float
+        Factor on the number of filters; below 1 only with random weights.
+    seed : int
+        For random weights.
+
+    Returns
+    -------
+    keras.Model [(n, samples, 1) -> ...]
+        Waveforms between -1 and 1. Gives (n, classes) with `labels`; otherwise the distributions over objects and
+        scenes (n, positions, classes) where the weights have these heads, and conv7 (n, positions, filters) if not.
+
+    Raises
+    ------
+    WeightsError
+        If the weights lack an array or one has another shape.
+    ChecksumError
+        If ``sound8.npy`` is not the published file; it is not unpickled then.
+    MissingDataError
+        If the weights are neither there nor to be downloaded.
+
+    References
+    ----------
+    Aytar, Vondrick & Torralba, NIPS 2016; layers as in github.com/pseeth/soundnet_keras; the pruned network by
+    Singh, Rajan & Bhavsar, "Deep hidden analysis: a statistical framework to prune feature maps", ICASSP 2019.
+    """
+    if isinstance(weights, str) and weights == "random":
+        arrays = {}
+        filters = {name: scaled(count, width) for name, (_, count, *_) in CONVOLUTIONS.items()}
+    elif width != 1:
+        raise WeightsError(f"width {width} with weights {weights!r}: a factor is possible for random weights only.")
+    else:
+        arrays = weights if isinstance(weights, dict) else read_weights(weights)
+        arrays = _checked(arrays, "the arrays given" if isinstance(weights, dict) else weights)
+        filters = {name: arrays[f"{name}/weights"].shape[2] for name in CONVOLUTIONS}
+    network = _body(frontend, filters, seed)
+    if labels is not None:
+        pooled = keras.layers.GlobalAveragePooling1D(name="embedding")(network.output)
+        network = add_head(
+            keras.Model(network.input, pooled, name="soundnet"), labels, frontend, seed=seed + len(CONVOLUTIONS)
+        )
+    elif heads := [head for head in HEADS if f"{head}/weights" in arrays]:
+        outputs = [_head(network.output, head, arrays[f"{head}/weights"].shape) for head in heads]
+        network = keras.Model(network.input, outputs, name="soundnet")
+    for layer in network.layers:
+        name = layer.name.removesuffix("_bn")
+        if f"{name}/weights" in arrays:
+            parts = PARTS[2:] if layer.name.endswith("_bn") else PARTS[:2]
+            layer.set_weights([arrays[f"{name}/{part}"] for part in parts])
+    return network
+
+
+def find_weights():
+    """Path of the official weights as ``.npz``: made from ``sound8.npy`` once that is there and checked."""
+    plain = cache_folder("soundnet") / "sound8.npz"
+    if not plain.is_file():
+        pickled = data_folder() / "weights" / OFFICIAL.filename
+        arrays = unpickle(pickled if pickled.is_file() else fetch(OFFICIAL, pickled.parent))
+        write_whole(plain, lambda path: np.savez(path, **arrays))
+    return plain
+
+
+def unpickle(path, *, git_blob=OFFICIAL.git_blob):
+    """Arrays of ``sound8.npy``, a pickled dictionary, which is only opened if it is the published file.
+
+    Parameters
+    ----------
+    path : str or Path
+    git_blob : str
+        The id that the file must have.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        ``{"conv1/weights": ..., "conv1/biases": ..., ...}``.
+
+    Raises
+    ------
+    ChecksumError
+        If it is another file.
+    WeightsError
+        If it cannot be read or holds something else.
+    """
+    try:
+        content = Path(path).read_bytes()  # what is checked is what is unpickled
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror}. {_hint()}") from error
+    check_bytes(content, path, git_blob)
+    try:
+        nested = np.load(io.BytesIO(content), allow_pickle=True, encoding="latin1").item()
+        return {f"{name}/{part}": np.asarray(array) for name, parts in nested.items() for part, array in parts.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise WeightsError(f"{path}: not a dictionary of arrays ({error}). {_hint()}") from error
+
+
+def read_weights(weights):
+    """Arrays of "official", "pruned" or an ``.npz`` file, by ``layer/part``.
+
+    Raises
+    ------
+    MissingDataError, WeightsError, ChecksumError
+    """
+    if weights == "official":
+        path = find_weights()
+    elif weights == "pruned":
+        path = data_folder() / "weights" / PRUNED
+        if not path.is_file():
+            raise MissingDataError(
+                f"{path}: the pruned SoundNet is not there, and there is no address to download it from. Put it there, "
+                "or use weights='official' (57 MB are downloaded)."
+            )
+    else:
+        path = Path(weights)
+        if path.suffix == ".npy":
+            return unpickle(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, TypeError) as error:
+        raise WeightsError(f"{path}: not an .npz of SoundNet's arrays ({error}). {_hint()}") from error
+
+
+def _checked(arrays, where):
+    """The arrays with plain shapes, once all that are needed are there and fit each other."""
+    layers = [*CONVOLUTIONS, *(head for head in HEADS if f"{head}/weights" in arrays)]
+    checked, before = {}, {name: number for name, number in zip(layers[1:7], layers[:6], strict=True)}
+    for name in layers:
+        parts = PARTS if name in CONVOLUTIONS else PARTS[:2]
+        taps = CONVOLUTIONS[name][0] if name in CONVOLUTIONS else HEAD_TAPS
+        channels = 1 if name == "conv1" else checked[f"{before.get(name, 'conv7')}/weights"].shape[2]
+        for part in parts:
+            key = f"{name}/{part}"
+            if key not in arrays:
+                raise WeightsError(f"{where}: array '{key}' is missing. {_hint()}")
+            array = np.asarray(arrays[key], dtype=np.float32)
+            if part == "weights":
+                array = array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array
+                fits, expected = (
+                    array.ndim == 3 and array.shape[:2] == (taps, channels),
+                    f"({taps}, {channels}, filters)",
+                )
+            else:
+                array, filters = array.reshape(-1), checked[f"{name}/weights"].shape[2]
+                fits, expected = array.shape == (filters,), f"({filters},)"
+            if not fits or not np.isfinite(array).all():
+                found = f"has shape {np.shape(arrays[key])}" if not fits else "holds NaN or infinite values"
+                raise WeightsError(f"{where}: array '{key}' {found}, expected {expected}. {_hint()}")
+            checked[key] = array
+    return checked
+
+
+def _hint():
+    return "Expected SoundNet's weights: download them again with 'audiointerp download soundnet'."
+
+
+def _body(frontend, filters, seed):
+    layers = keras.layers
+    inputs = keras.Input((None, 1), name="waveform")
+    x = ScaleWaveform(frontend)(inputs)
+    for number, (name, (taps, _, zeros, pool)) in enumerate(CONVOLUTIONS.items()):
+        x = layers.ZeroPadding1D(zeros, name=f"{name}_pad")(x)
+        initializer = keras.initializers.HeUniform(seed + number)
+        x = layers.Conv1D(filters[name], taps, strides=2, kernel_initializer=initializer, name=name)(x)
+        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+        x = layers.ReLU(name=f"{name}_relu")(x)
+        if pool:
+            x = layers.MaxPooling1D(pool, name=f"{name}_pool")(x)
+    return keras.Model(inputs, x, name="soundnet")
+
+
+def _head(x, name, shape):
+    logits = keras.layers.Conv1D(shape[2], HEAD_TAPS, strides=2, name=name)(x)
+    return keras.layers.Softmax(name=HEADS[name])(logits)
