@@ -50,7 +50,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "features": ["layer_features", "layer_table"],
         "frontend": ["SOUNDNET", "VGGISH", "YAMNET", "FrontEnd", "WaveformFrontEnd"],
         "maps": ["explain"],
-        "networks.heads": ["add_head", "frontend_of", "labels_of", "load_network", "save_network"],
+        "networks.heads": ["add_head", "frontend_of", "labels_of", "load_network", "save_network", "with_frontend"],
         "networks.soundnet": ["soundnet"],
         "networks.vggish": ["vggish"],
         "networks.yamnet": ["yamnet"],

@@ -110,6 +110,31 @@ def frontend_of(network):
     raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
 
 
+def with_frontend(network, frontend):
+    """The same weights behind another front end, such as one of another sample rate.
+
+    Parameters
+    ----------
+    network : keras.Model
+        On waveforms.
+    frontend : WaveformFrontEnd
+
+    Returns
+    -------
+    keras.Model
+        A copy.
+    """
+
+    def changed(layer):
+        if isinstance(layer, (ClassScores, ScaleWaveform)):
+            return type(layer).from_config({**layer.get_config(), "frontend": asdict(frontend)})
+        return type(layer).from_config(layer.get_config())
+
+    copy = keras.models.clone_model(network, clone_function=changed)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def label_index(network, label):
     """Number of the output that scores `label`.
 
