@@ -110,10 +110,11 @@ def _length_after(layer, length):
 
 
 def _positions(path, tensor, samples):
-    """Positions of an output for a waveform of so many samples."""
+    """Positions of an output for a waveform of so many samples; 0 if a layer before it has none to pad."""
     lengths = {id(path[0].input): samples}
     for layer in path:
-        lengths[id(layer.output)] = _length_after(layer, lengths[id(layer.input)])
+        before = lengths[id(layer.input)]
+        lengths[id(layer.output)] = _length_after(layer, before) if before > 0 else 0
     return lengths[id(tensor)]
 
 
@@ -127,9 +128,10 @@ def _path_to(network, tensors):
     path = [layer for layer in path if not isinstance(layer, layers.InputLayer)]
     for layer in path:
         padded = isinstance(layer, (layers.Conv1D, layers.MaxPooling1D)) and layer.padding != "valid"
-        if padded or not isinstance(layer, (*known, layers.ReLU, layers.Activation)):
+        dilated = isinstance(layer, layers.Conv1D) and layer.dilation_rate != (1,)
+        if padded or dilated or not isinstance(layer, (*known, layers.ReLU, layers.Activation)):
             raise PatchShapeError(
                 f"layer '{layer.name}' of '{network.name}' is not one of SoundNet's kinds (zero padding, convolutions "
-                "and pools without padding of their own, batch norm, ReLU): unequal waveforms cannot share a batch."
+                "and pools without padding or dilation, batch norm, ReLU): unequal waveforms cannot share a batch."
             )
     return path

@@ -45,7 +45,7 @@ def student_recipe(seed=0):
     -------
     Recipe
     """
-    return Recipe(epochs=12, drop_period=4, validate_every=100, seed=seed)
+    return Recipe(epochs=12, drop_period=4, validate_every=40, seed=seed)
 
 
 def distill(student, teacher, train, validation, recipe=None, *, cache=True, verbose=True):

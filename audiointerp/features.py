@@ -133,14 +133,16 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=6
     PatchShapeError
         If network and data do not fit each other, or a clip is too short for a layer.
     MissingDataError
-        If there are no clips, or flattened layers would be too large.
+        If there are no clips or only silent ones, or flattened layers would be too large.
     UnreadableAudioError
         If a clip cannot be read.
     """
     known = list(layer_outputs(network))
     layers = known if layers is None else list(layers)
-    if unknown := [name for name in layers if name not in known]:
+    unknown = [name for name in layers if name not in known]
+    if unknown or not layers:
         raise ValueError(f"layers {unknown}: the network '{network.name}' has {', '.join(known)}.")
+    layers = [name for name in known if name in layers]
     if over_time not in ("mean", "flatten"):
         raise ValueError(f"over_time={over_time!r}: expected 'mean' or 'flatten'.")
     if len(data) == 0:
@@ -196,6 +198,8 @@ def _of_patches(network, patches, layers, batch_size):
     lost = set(patches.clip) - set(sounding.clip)
     if lost:
         warnings.warn(f"{len(lost)} clips are silent throughout and are left out.", AudioRepairWarning, stacklevel=3)
+    if len(sounding) == 0:
+        raise MissingDataError(f"no clips: all {len(lost)} are silent throughout. Check how they were recorded.")
     clips = sounding.table.groupby("clip", sort=False).first()
 
     def compute():
@@ -211,7 +215,7 @@ def _of_patches(network, patches, layers, batch_size):
 
 def _of_clips(network, clips, layers, over_time, progress):
     """As `_of_patches`, for a network on waveforms."""
-    if len(network.input_shape) != 3:
+    if network.input_shape[2:] != (1,):
         raise PatchShapeError(
             f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms. "
             "Pass patches: make_patches(clips, frontend_of(network))."

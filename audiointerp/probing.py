@@ -42,7 +42,7 @@ def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True)
     UnknownLabelError
         If the features have no labels.
     MissingDataError
-        If there are fewer than two folds, or a fold asked for has no clips.
+        If there are fewer than two folds, a fold asked for has no clips, or a dictionary of C lacks it.
 
     References
     ----------
@@ -50,6 +50,8 @@ def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True)
     "Understanding intermediate layers using linear classifier probes", 2016.
     """
     folds = _check(features, folds)
+    if isinstance(C, dict) and (absent := [fold for fold in folds if fold not in C]):
+        raise MissingDataError(f"C is given for folds {list(C)}; {absent} are held out too. Name C for them, or folds.")
     strengths = {fold: C[fold] if isinstance(C, dict) else C for fold in folds}
     own = features["fold"].values
 
@@ -107,7 +109,7 @@ def chosen_C(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, cach
     dict
         ``{fold: C}``, to be given to `probe`.
     """
-    folds = _check(features, folds)
+    folds, Cs = _check(features, folds), sorted(set(Cs))
     own = features["fold"].values
     if len(np.unique(own)) < 3:
         raise MissingDataError("fewer than 3 folds: no fold is left to choose C on. Name C instead.")
@@ -116,11 +118,12 @@ def chosen_C(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, cach
     pairs = [(C, pair) for C, pair in pairs if set(pair) & set(folds)]
     key = ["nested", _key(features), tuple(Cs), folds, max_iter, seed]
     right = _right(features, [(C, np.isin(own, pair)) for C, pair in pairs], key, max_iter, seed, cache, progress)
-    means = pd.DataFrame(0.0, index=folds, columns=list(Cs))
+    means = pd.DataFrame(0.0, index=folds, columns=Cs)
     for (C, (one, two)), row in zip(pairs, right, strict=True):
         for outer, inner in ((one, two), (two, one)):
             if outer in folds:
                 means.loc[outer, C] += row[own == inner].mean()
+    means = means.round(9)  # so that rounding does not decide between equals, of which the first is taken
     return {fold: float(means.loc[fold].idxmax()) for fold in folds}
 
 
@@ -198,7 +201,7 @@ def _check(features, folds):
         raise MissingDataError(f"features of layer {features.name} hold NaN or infinite values.")
     if absent := [fold for fold in folds or () if fold not in known]:
         raise MissingDataError(f"folds {absent} have no clips; there are {known}.")
-    return known if folds is None else [int(fold) for fold in folds]
+    return known if folds is None else list(dict.fromkeys(int(fold) for fold in folds))
 
 
 def _key(features):

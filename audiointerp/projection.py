@@ -41,9 +41,9 @@ def project(
     Raises
     ------
     MissingDataError
-        If there are too few clips, values that are not numbers, or no clips in the folds asked for.
+        If there are too few clips, values that are not numbers, or no clips in a fold asked for.
     UnknownLabelError
-        If clips have no labels to be supervised with.
+        If clips have no labels to be supervised with, or no folds to choose from.
 
     References
     ----------
@@ -102,6 +102,13 @@ def projection_quality(
         from all clips; `agreement` for clips of the fold held out, put into a picture made without them, against the
         clips it was made from; `original` for the same clips in the layer itself; `chance`.
 
+    Raises
+    ------
+    MissingDataError
+        If there are too few clips, values that are not numbers, or no other fold than the one held out.
+    UnknownLabelError
+        If clips have no labels or no folds.
+
     References
     ----------
     Venna & Kaski, "Neighborhood preservation in nonlinear projection methods", ICANN 2001.
@@ -112,6 +119,12 @@ def projection_quality(
         raise UnknownLabelError(f"features of layer {features.name} need label and fold along the clips.")
     folds = [int(fold) for fold in np.unique(features["fold"].values)]
     held_out = folds[-1] if held_out is None else held_out
+    if held_out not in folds or len(folds) < 2:
+        raise MissingDataError(f"fold {held_out} cannot be held out: there are clips of folds {folds}.")
+    if features.sizes["clip"] <= 2 * neighbours:
+        raise MissingDataError(
+            f"{features.sizes['clip']} clips: more than twice {neighbours} neighbours are needed to judge a picture."
+        )
     settings = {"supervised": supervised, "by": by, "neighbours": neighbours, "seed": seed, "cache": cache}
     whole = project(features, **settings)[["x", "y"]].to_numpy()
     parted = project(features, fit_on=[fold for fold in folds if fold != held_out], **settings)[["x", "y"]].to_numpy()
@@ -142,7 +155,14 @@ def neighbour_agreement(table):
     Returns
     -------
     pandas.Series [label], the highest first
+
+    Raises
+    ------
+    UnknownLabelError
+        If the clips have no labels.
     """
+    if "label" not in table:
+        raise UnknownLabelError("a picture of clips without labels: there is nothing that neighbours could agree in.")
     same = _same(table[["x", "y"]].to_numpy(), table["label"].to_numpy())
     return pd.Series(same, table["label"], dtype=float).groupby(level=0).mean().sort_values(ascending=False)
 
@@ -162,7 +182,10 @@ def _fitted(features, fit_on):
         raise MissingDataError(f"features of layer {features.name} hold NaN or infinite values.")
     if fit_on is None:
         return np.ones(features.sizes["clip"], bool)
-    fitted = np.isin(features["fold"].values, list(fit_on))
-    if not fitted.any():
-        raise MissingDataError(f"folds {list(fit_on)} have no clips; there are {np.unique(features['fold'].values)}.")
-    return fitted
+    if "fold" not in features.coords:
+        raise UnknownLabelError(f"features of layer {features.name} have no fold along the clips to choose from.")
+    known = [int(fold) for fold in np.unique(features["fold"].values)]
+    absent = [fold for fold in fit_on if fold not in known]
+    if absent or not len(fit_on):
+        raise MissingDataError(f"folds {absent} have no clips; there are {known}. Name one or more of these.")
+    return np.isin(features["fold"].values, list(fit_on))

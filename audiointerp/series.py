@@ -130,6 +130,8 @@ def tidy(notebook, *, keep_sound):
         metadata.pop("execution", None)
         metadata.pop("widgets", None)
     notebook.metadata.pop("jupytext", None)
+    from .widgets import without_sound
+
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.source = cell.source.replace("# Parameters", "# What this run changes (put in by its profile)")
@@ -143,6 +145,8 @@ def tidy(notebook, *, keep_sound):
             html = output.get("data", {}).get("text/html", "")
             if "<audio" in html and not keep_sound:
                 output.data = {"text/plain": "(sound: run this cell to listen)"}
+            elif "data:audio/" in html and not keep_sound:
+                output.data["text/html"] = without_sound(html)
             outputs.append(output)
         if "outputs" in cell:
             cell.outputs = outputs

@@ -333,15 +333,16 @@ class Opened:
             const at = view.el.getBoundingClientRect(), box = view.frame.bbox;
             return [at.x + box.x, at.y + box.y, box.width, box.height];""")
 
-    def go(self, number):
-        """Mouse to a clip."""
+    def go(self, number, aside=(0, 0)):
+        """Mouse to a clip, or so many pixels beside it."""
         left, top, width, height = self.frame()
         x, y = self.run("""const {x_range, y_range} = Bokeh.documents[0].roots()[0], {x, y} = clips[arguments[0]];
             return [(x - x_range.start) / (x_range.end - x_range.start),
                     (y_range.end - y) / (y_range.end - y_range.start)];""", number)  # fmt: skip
-        self.move(left + x * width, top + y * height)
+        self.move(left + x * width + aside[0], top + y * height + aside[1])
 
     def click(self):
+        time.sleep(0.4)  # two clicks at once would be a double click
         self.mouse().click().perform()
 
 
@@ -357,9 +358,13 @@ def test_in_a_browser_points_show_their_clip_and_play_it(table, browser, tmp_pat
     opened.wait("started.length === 1 && started[0].currentTime > 0 && !started[0].paused")
     assert opened.run("return started[0].src") == clips_of(clickable(table).data)[0]["sound"]
     assert opened.run("return [started[0].duration, note.innerText]") == [pytest.approx(2, abs=0.1), "playing: low"]
-    time.sleep(0.5)  # two clicks at once would be a double click
     opened.click()
-    opened.wait("started[0].paused && note.innerText === ''")
+    opened.wait("started[0].paused && !started[0].ended && note.innerText === ''")
+    for aside in ((14, 0), (0, -14)):
+        opened.go(0, aside)
+        opened.wait("tip.style.display === 'none'")
+        opened.go(0, np.divide(aside, 2))
+        opened.wait("tip.style.display === 'block'")
     opened.go(1)
     opened.wait("tip.innerText.startsWith('high')")
     opened.click()
@@ -383,7 +388,6 @@ def test_in_a_browser_a_name_hides_its_points(table, browser, tmp_path):
     opened.wait("tip.innerText.startsWith('low')")
     opened.go(1)
     opened.wait("tip.style.display === 'none'")
-    time.sleep(0.5)
     opened.click()
     time.sleep(0.5)
     assert opened.run("return [started.length, note.innerText]") == [0, ""]

@@ -5,12 +5,13 @@ when the clip is at hand.
 """
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..errors import MissingDataError, WeightsError
+from ..errors import MissingDataError
 from ..features import as_features
 from ..settings import data_folder
 from .esc_labels import ESC50_LABELS
@@ -77,12 +78,17 @@ def load_soundnet_features(folder=None, *, layers=None, download=True):
         raise ValueError(f"layers {unknown}: published are {', '.join(LAYERS)}.")
     place = data_folder() if folder is None else Path(folder).expanduser()
     targets = _read(TARGETS, place, download)
+    if targets.ndim != 1 or len(targets) % CLIPS_PER_FOLD or not np.isin(targets, range(len(ESC50_LABELS))).all():
+        raise MissingDataError(
+            f"{TARGETS.filename}: shape {targets.shape}, expected numbers from 0 to 49, one a clip and 400 clips a "
+            "fold. Remove it and get it with 'audiointerp download soundnet-features'."
+        )
     labels = np.array(ESC50_LABELS, dtype=object)[targets.astype(int)]
     clips = pd.DataFrame({"label": labels, "fold": np.arange(len(labels)) // CLIPS_PER_FOLD + 1})
     found = {}
     for name in layers:
         values = _read(LAYERS[name], place, download)
-        if values.ndim != 2 or len(values) > len(clips) or len(values) % CLIPS_PER_FOLD:
+        if values.ndim != 2 or not 0 < len(values) <= len(clips) or len(values) % CLIPS_PER_FOLD:
             raise MissingDataError(
                 f"{LAYERS[name].filename}: shape {values.shape}, expected (400 clips a fold, neurons) for at most "
                 f"{len(clips)} clips. Remove it and get it with 'audiointerp download soundnet-features'."
@@ -132,11 +138,16 @@ def identify(published, features, clips, *, layers=("conv1", "conv2"), tolerance
     Raises
     ------
     MissingDataError
-        If no clip is found.
+        If no clip is found, or the layers have other numbers of neurons.
     """
     best, difference = [], []
     for name in layers:
         one, two = features[name].values, published[name].values
+        if one.shape[1] != two.shape[1]:
+            raise MissingDataError(
+                f"layer {name}: {one.shape[1]} neurons, {two.shape[1]} in the published rows. Expected features of the "
+                "same network."
+            )
         gaps = np.stack([np.abs(two - row).max(axis=1) for row in one])
         best.append(gaps.argmin(axis=1))
         difference.append(gaps.min(axis=1))
@@ -162,8 +173,12 @@ def _read(remote, folder, download):
             )
         fetch(remote, path.parent)
     try:
-        return np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise WeightsError(
-            f"{path}: not an array ({error}). Remove it and get it with 'audiointerp download soundnet-features'."
+        array = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
+        if array.dtype.kind not in "iuf":
+            raise ValueError(f"it holds {array.dtype}")
+        return array
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise MissingDataError(
+            f"{path}: not an array of numbers ({error}). Remove it and get it with 'audiointerp download "
+            "soundnet-features'."
         ) from error

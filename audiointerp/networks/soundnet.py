@@ -1,6 +1,9 @@
 """SoundNet: a network on the raw waveform, with the widths that its weights have."""
 
 import io
+import pickle
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -80,11 +83,11 @@ def soundnet(weights="official", *, labels=None, frontend=SOUNDNET, width=1.0, s
     if isinstance(weights, str) and weights == "random":
         arrays = {}
         filters = {name: scaled(count, width) for name, (_, count, *_) in CONVOLUTIONS.items()}
-    elif width != 1:
-        raise WeightsError(f"width {width} with weights {weights!r}: a factor is possible for random weights only.")
     else:
-        arrays = weights if isinstance(weights, dict) else read_weights(weights)
-        arrays = _checked(arrays, "the arrays given" if isinstance(weights, dict) else weights)
+        where = "the arrays given" if isinstance(weights, dict) else weights
+        if width != 1:
+            raise WeightsError(f"width {width} with weights {where!r}: a factor is possible for random weights only.")
+        arrays = _checked(weights if isinstance(weights, dict) else read_weights(weights), where)
         filters = {name: arrays[f"{name}/weights"].shape[2] for name in CONVOLUTIONS}
     network = _body(frontend, filters, seed)
     if labels is not None:
@@ -142,7 +145,7 @@ def unpickle(path, *, git_blob=OFFICIAL.git_blob):
     try:
         nested = np.load(io.BytesIO(content), allow_pickle=True, encoding="latin1").item()
         return {f"{name}/{part}": np.asarray(array) for name, parts in nested.items() for part, array in parts.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise WeightsError(f"{path}: not a dictionary of arrays ({error}). {_hint()}") from error
 
 
@@ -169,8 +172,10 @@ def read_weights(weights):
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, TypeError) as error:
-        raise WeightsError(f"{path}: not an .npz of SoundNet's arrays ({error}). {_hint()}") from error
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file. {_hint()}") from error
+    except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise WeightsError(f"{path}: not an .npz of SoundNet's arrays ({error}). Remove it. {_hint()}") from error
 
 
 def _checked(arrays, where):
@@ -185,7 +190,10 @@ def _checked(arrays, where):
             key = f"{name}/{part}"
             if key not in arrays:
                 raise WeightsError(f"{where}: array '{key}' is missing. {_hint()}")
-            array = np.asarray(arrays[key], dtype=np.float32)
+            try:
+                array = np.asarray(arrays[key], dtype=np.float32)
+            except (ValueError, TypeError) as error:
+                raise WeightsError(f"{where}: array '{key}' does not hold numbers ({error}). {_hint()}") from error
             if part == "weights":
                 array = array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array
                 fits, expected = (
@@ -212,7 +220,7 @@ def _body(frontend, filters, seed):
     x = ScaleWaveform(frontend)(inputs)
     for number, (name, (taps, _, zeros, pool)) in enumerate(CONVOLUTIONS.items()):
         x = layers.ZeroPadding1D(zeros, name=f"{name}_pad")(x)
-        initializer = keras.initializers.HeUniform(seed + number)
+        initializer = keras.initializers.GlorotUniform(seed + number)
         x = layers.Conv1D(filters[name], taps, strides=2, kernel_initializer=initializer, name=name)(x)
         x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
         x = layers.ReLU(name=f"{name}_relu")(x)

@@ -264,7 +264,7 @@ for names in (known_hard, known_easy):
 # ## Pictures of the layers
 #
 # UMAP puts clips that are neighbours in a layer next to each other in a plane. It sees no labels here; colours are put
-# on afterwards. Under each layer: **trustworthiness**, 1 if neighbours in the picture are neighbours in the layer; and
+# on afterwards. Above each picture: **trustworthiness**, 1 if neighbours in the picture are neighbours in the layer; and
 # **neighbours**, how many clips of a fold that the picture was made without land next to a clip of their own class.
 # **Predict:** in which layers will the groups separate?
 
