@@ -13,7 +13,8 @@ from .errors import MissingDataError, UnknownLabelError
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 C = 0.1  # what the published grid chose
 ITERATIONS = 3_000  # enough for C up to 0.1; for larger C liblinear does not converge in 10,000 either
-DUAL_FROM = 1.0  # C from which the dual solver is used: as published, and ten times as fast where neither converges
+QUICK = 1_000  # where it is stopped when C is chosen
+DUAL_FROM = 1.0  # C from which the dual solver is used, as published: ten times as fast where neither converges
 
 
 def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True):
@@ -94,7 +95,7 @@ def probe_grid(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, ca
     return pd.DataFrame(np.nanmean(right, axis=1).reshape(len(Cs), len(folds)), index, columns)
 
 
-def chosen_C(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, cache=True, progress=True):
+def chosen_C(features, *, Cs=GRID, folds=None, max_iter=QUICK, seed=0, cache=True, progress=True):
     """The best C for each fold held out, chosen without looking at that fold.
 
     For every fold held out, each of the others is predicted by a probe trained on the rest of them; the C with the
@@ -102,7 +103,7 @@ def chosen_C(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, cach
 
     Parameters
     ----------
-    As in `probe_grid`.
+    As in `probe_grid`; liblinear is stopped earlier, since only the choice counts.
 
     Returns
     -------
@@ -182,7 +183,8 @@ def _fit(features, train, test, C, max_iter, seed):
     from sklearn.svm import LinearSVC
 
     targets = np.unique(features["label"].values, return_inverse=True)[1]
-    svm = make_pipeline(StandardScaler(), LinearSVC(C=C, dual=C >= DUAL_FROM, max_iter=max_iter, random_state=seed))
+    dual = C >= DUAL_FROM or features.sizes["neuron"] > train.sum()
+    svm = make_pipeline(StandardScaler(), LinearSVC(C=C, dual=dual, max_iter=max_iter, random_state=seed))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # expected for large C; the docstrings say so
         svm.fit(features.values[train], targets[train])

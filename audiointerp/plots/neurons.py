@@ -184,12 +184,14 @@ def layers_against_chance(table, *, title=None, ax=None):
     above = {"textcoords": "offset points", "ha": "center", "size": drawing.SMALL}
     for x in np.flatnonzero(np.isfinite(share)):
         ax.annotate(f"{share[x]:.1f}%", (x, share[x]), (0, 7), **above)
-    names = (f"{name}\n{_number(n, 'neuron')}" for name, n in table["neurons"].items())
-    ax.set_xticks(np.arange(len(table)), list(names), size=drawing.SMALL)
+    slanted = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if max(map(len, table.index)) > 8 else {}
+    names = [f"{name}\n{_number(n, 'neuron')}" for name, n in table["neurons"].items()]
+    ax.set_xticks(np.arange(len(table)), names, size=drawing.SMALL, **slanted)
     highest = table.assign(active=FEW, share=table[["share", "high"]].max(axis=1))
     _share_axis(ax, [highest], ylabel="Mean share of the most\nrepresented class")
-    ax.set(xlim=(-0.5, len(table) - 0.5), title=title or "")
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False, fontsize=drawing.SMALL)
+    ax.set_xlim(-0.5, len(table) - 0.5)
+    ax.set_title(title or "", pad=24)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, fontsize=drawing.SMALL)
     return ax
 
 

@@ -88,12 +88,12 @@ ai.plots.neuron_classes(matrix, NEURON);
 
 # %%
 strongest = matrix.loc[NEURON].sort_values(ascending=False)
-print(f"neuron {NEURON} is on for {strongest.sum()} clips of {(strongest > 0).sum()} classes; the first two: "
-      + ", ".join(f"{label} {count}" for label, count in strongest.head(2).items()))
+print(f"neuron {NEURON} is on for {strongest.sum()} clips of {(strongest > 0).sum()} classes; the first four: "
+      + ", ".join(f"{label} {count}" for label, count in strongest.head(4).items()))
 
 # %% [markdown]
-# In the recorded run it is on for engines and helicopters before all others, together 29 of 100 clips: the study found
-# the same. A neuron with a taste, but not one of a class.
+# In the recorded run engines and helicopters make 29 of its 100 clips, as the study says ("about 30"). But pigs and
+# toilet flushes stand between the two: a neuron with a taste, for rumbling, rather than one of a class.
 #
 # The clips of ours that a neuron likes most can be heard. Here the three strongest for the neuron of our own conv5 that
 # belongs to a class most. **Predict** from the sounds what it listens to.
@@ -139,7 +139,8 @@ pd.DataFrame({"neurons": fraction, "by chance": chance.round(1), "of": len(table
 #
 # ## Which classes own neurons?
 #
-# Classes that are the most represented one of more than five neurons.
+# Classes that are the most represented one of more than five neurons. Before you believe that a class has many neurons
+# to itself, look at its rows in the matrix above: are they different neurons, or copies of one?
 
 # %%
 ai.plots.class_owners(ai.owners(table, more_than=5), more_than=5);
@@ -212,8 +213,8 @@ print(f"rank correlation with depth: share {trend['share']:.2f}, share above cha
 
 # %% [markdown]
 # In the recorded run the shares fall from the first layer to the fourth and are smallest in the last, as published; but
-# conv5 breaks the order. And the sixteen neurons of the first layer share very few classes between them, while sixteen
-# of a deeper layer are spread over many. How firm is the order? The same with other percentiles, and in one fold alone:
+# conv5 breaks the order. And the sixteen neurons of the first layer have two classes between them, while sixteen of a
+# deeper layer are spread over ten or more. How firm is the order? The same with other percentiles, and in one fold:
 
 # %%
 def above(layers, **options):
@@ -226,8 +227,8 @@ variants |= {f"fold {fold} alone": above({n: layer[layer["fold"].values == fold]
 pd.DataFrame(variants).style.format("{:.3f}").highlight_max(axis=0, color="#cfe8ff")
 
 # %% [markdown]
-# The largest value of each column is marked. In the recorded run a stricter percentile makes the fall steeper, a looser
-# one nearly hides it, and in single folds conv5 is as good as the first layer or better. So: a tendency, not a law.
+# The largest value of each column is marked. In the recorded run a stricter percentile makes the fall steeper and a
+# looser one flattens it; in two of three folds alone conv5 stands above the first layer. A tendency, not a law.
 # (Chance takes clips to be independent. ESC-50 has several clips of some recordings, so true chance is a little
 # higher.)
 #
@@ -274,16 +275,16 @@ for name, table in networks.items():
 # A network that was trained here on folds 1 to 4 is judged on the clips of fold 5 alone. So few clips make a coarse
 # measure: a neuron is on for four of them, and chance is high. Only the distance to chance can be compared.
 #
-# In the recorded run the two networks that were trained with labels go the other way from SoundNet: the deeper the
-# layer, the *more* its neurons belong to a class. So the published claim holds for SoundNet, and not for networks as
-# such: what the last layers are for depends on what the network was trained to say.
+# In the recorded run SoundNet, here in its pruned form and on ten classes, hardly falls; VGGish falls and rises again;
+# and YAMNet, level for most of its depth, rises steeply in its last two layers, where it was trained to tell sounds
+# apart. The published claim is not a law of depth.
 #
 # ## What we saw
 #
 # - Most neurons favour some classes more than chance; hardly any belongs to one.
 # - A share alone means nothing: chance depends on the clips, the classes, and how many neurons one may choose from.
-# - In SoundNet single neurons tend to say less about a class the deeper they lie, and all of them together say more:
-#   the early ones are alike, the later ones differ.
+# - In SoundNet single neurons tend to say less about a class the deeper they lie, while all of them together say more.
+#   In YAMNet the last neurons say most.
 #
 # ## Exercises
 #
