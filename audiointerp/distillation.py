@@ -8,7 +8,7 @@ import pandas as pd
 
 from .audio import file_digest
 from .cache import cached_array
-from .errors import MissingDataError, UnknownLabelError
+from .errors import MissingDataError, PatchShapeError, UnknownLabelError
 from .evaluation import predict
 from .features import read_waveforms
 from .fitting import Recipe, fit
@@ -81,6 +81,8 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
         If student and teacher tell different classes.
     MissingDataError
         If there are no patches, or their clips' files are not known.
+    PatchShapeError
+        If the patches are not the teacher's, or the student takes any sample rate.
 
     References
     ----------
@@ -96,7 +98,7 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
     targets = [teacher_scores(teacher, patches, cache=cache) for patches in (train, validation)]
     clips = pd.concat([_clips(patches) for patches in (train, validation)])
     key = [digest(student), targets, [file_digest(path) for path in clips["path"]], asdict(recipe)]
-    key += [list(patches.start) for patches in (train, validation)]
+    key += [[list(patches.clip), list(patches.start)] for patches in (train, validation)]
     waveforms = []  # read when they are needed: not if the result is in the cache
 
     def inputs():
@@ -152,10 +154,17 @@ class Segments:
     ------
     MissingDataError
         If there are no patches or their files are not known.
+    PatchShapeError
+        If the front end takes any sample rate.
     """
 
     def __init__(self, patches, frontend):
         rate, log_mel = frontend.sample_rate, patches.frontend
+        if rate is None:
+            raise PatchShapeError(
+                "the network takes any sample rate, so that a patch has no number of samples. "
+                "Give it one: student_for(teacher), or with_frontend."
+            )
         seconds = ((log_mel.frames - 1) * log_mel.hop + log_mel.window) / log_mel.sample_rate
         clips = _clips(patches)
         self.waveforms = dict(zip(clips.index, read_waveforms(clips, frontend), strict=True))

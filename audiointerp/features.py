@@ -75,7 +75,14 @@ def layer_table(network):
     pandas.DataFrame [layer]
         `filters`, `taps`, `step` (samples from one position to the next), `field` (samples that one position hears),
         and both in ms: at the front end's sample rate, or at SoundNet's own where it takes any.
+
+    Raises
+    ------
+    PatchShapeError
+        If the network takes something else.
     """
+    if network.input_shape[2:] != (1,):
+        raise PatchShapeError(f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms.")
     rows, step, field = {}, 1, 1
     rate = frontend_of(network).sample_rate or TRAINED_AT
     ends = {id(tensor): name for name, tensor in layer_outputs(network).items()}

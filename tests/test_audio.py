@@ -1,10 +1,11 @@
+import hashlib
 import warnings
 
 import numpy as np
 import pytest
 import soundfile
 
-from audiointerp.audio import read_audio, read_with_notes, short
+from audiointerp.audio import file_digest, read_audio, read_with_notes, short
 from audiointerp.errors import AudioRepairWarning, UnreadableAudioError
 
 
@@ -105,3 +106,65 @@ def test_short_names_are_a_folder_and_a_file():
     assert short("/sounds/dog/a.wav") == "dog/a.wav"
     assert short("dog/a.wav") == "dog/a.wav"
     assert short("a.wav") == "a.wav"
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+def test_no_wanted_rate_keeps_the_file_s_own(tmp_path, rng, rate):
+    samples = rng.uniform(-0.9, 0.9, 3_001).astype(np.float32)
+    path = write(tmp_path / "a.wav", samples, rate, subtype="FLOAT")
+    np.testing.assert_array_equal(read_without_warning(path, None), samples)
+    waveform, notes = read_with_notes(path, None)
+    np.testing.assert_array_equal(waveform, samples)
+    assert notes == []
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_one_channel(tmp_path, rng, channel):
+    samples = rng.uniform(-0.9, 0.9, (3_000, 3)).astype(np.float32)
+    path = write(tmp_path / "a.wav", samples, subtype="FLOAT")
+    waveform = read_without_warning(path, channel=channel)
+    np.testing.assert_array_equal(waveform, samples[:, channel])
+    assert waveform.flags.c_contiguous
+    np.testing.assert_array_equal(read_with_notes(path, channel=channel)[0], waveform)
+
+
+def test_first_channel_of_mono_is_the_mean(tmp_path, rng):
+    path = write(tmp_path / "a.wav", rng.uniform(-0.9, 0.9, 2_000))
+    np.testing.assert_array_equal(read_without_warning(path, channel=0), read_without_warning(path))
+
+
+def test_one_channel_is_converted_as_it_is(tmp_path):
+    both = np.stack([sine(1_000, 44_100), sine(3_000, 44_100)], axis=1)
+    waveform = read_without_warning(write(tmp_path / "a.wav", both, 44_100, subtype="FLOAT"), channel=1)
+    np.testing.assert_allclose(waveform[800:-800], sine(3_000, 16_000)[800:-800], atol=2e-3)
+
+
+@pytest.mark.parametrize(("channel", "channels"), [(2, 2), (1, 1), (-1, 2)])
+def test_a_channel_that_is_not_there(tmp_path, channel, channels):
+    path = write(tmp_path / "a.wav", np.ones((1_000, channels)) / 2)
+    with pytest.raises(UnreadableAudioError, match=rf"a\.wav: channel {channel} of {channels}; .*counted from 0"):
+        read_audio(path, channel=channel)
+
+
+def test_a_channel_is_silent_by_itself(tmp_path):
+    path = write(tmp_path / "a.wav", np.stack([sine(440, 16_000), np.zeros(16_000)], axis=1))
+    assert read_without_warning(path, channel=0).any()
+    with pytest.warns(AudioRepairWarning, match="silent: every sample is 0"):
+        assert not read_audio(path, channel=1).any()
+
+
+def test_file_digest_is_that_of_the_bytes(tmp_path, rng):
+    content = rng.bytes(3_000_000)
+    (tmp_path / "a.wav").write_bytes(content)
+    assert file_digest(tmp_path / "a.wav") == file_digest(str(tmp_path / "a.wav")) == hashlib.sha1(content).hexdigest()
+    (tmp_path / "b.ogg").write_bytes(content)
+    assert file_digest(tmp_path / "b.ogg") == file_digest(tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes(content[:-1] + b"x")
+    assert file_digest(tmp_path / "a.wav") == hashlib.sha1(content[:-1] + b"x").hexdigest()
+
+
+def test_file_digest_of_what_cannot_be_opened(tmp_path):
+    with pytest.raises(UnreadableAudioError, match=r"gone\.wav: No such file or directory\. Check the table's paths"):
+        file_digest(tmp_path / "gone.wav")
+    with pytest.raises(UnreadableAudioError, match="Check the table's paths"):
+        file_digest(tmp_path)

@@ -1,15 +1,17 @@
 """The front end against a slow float64 formula written from its definition."""
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audiointerp import audio, frontend
 from audiointerp.errors import UnreadableAudioError
-from audiointerp.frontend import VGGISH, YAMNET, FrontEnd
+from audiointerp.frontend import SOUNDNET, VGGISH, YAMNET, FrontEnd, WaveformFrontEnd
 
 
 def slow_mel(frequency):
@@ -175,3 +177,73 @@ def test_what_is_not_a_waveform_is_an_error(waveform):
 def test_yamnet_differs_from_vggish_in_its_offset_only():
     assert replace(YAMNET, log_offset=0.01) == VGGISH
     assert YAMNET.log_offset == 0.001
+
+
+# Waveforms as networks on waveforms take them
+
+
+def slow_fit(waveform, shortest=441_000, longest=None):
+    """As the published code has it: cut, then put behind itself as often as ``int(shortest / samples + 1)``."""
+    cut = list(waveform if longest is None else waveform[:longest])
+    times = 1 if len(cut) >= shortest else int(shortest / len(cut) + 1)
+    return np.array(cut * times)
+
+
+def test_soundnet_takes_the_first_channel_as_it_is_at_full_scale():
+    assert WaveformFrontEnd(sample_rate=None, scale=256.0, shortest=20 * 22_050, longest=None, channel=0) == SOUNDNET
+
+
+@pytest.mark.parametrize(
+    ("samples", "length"),
+    [(1, 441_001), (1_000, 442_000), (147_000, 588_000), (220_500, 661_500), (440_999, 881_998), (441_000, 441_000)],
+)
+def test_short_waveforms_are_repeated_as_the_published_code_does(rng, samples, length):
+    waveform = rng.normal(size=samples).astype(np.float32)
+    fitted = SOUNDNET.fit_length(waveform)
+    assert fitted.dtype == np.float32 and len(fitted) == length
+    np.testing.assert_array_equal(fitted, slow_fit(waveform))
+
+
+def test_long_waveforms_stay_whole_unless_a_longest_is_set(rng):
+    waveform = rng.normal(size=500_000).astype(np.float32)
+    np.testing.assert_array_equal(SOUNDNET.fit_length(waveform), waveform)
+    np.testing.assert_array_equal(replace(SOUNDNET, longest=450_000).fit_length(waveform), waveform[:450_000])
+
+
+@pytest.mark.parametrize("samples", [99, 100, 101, 250, 400])
+@pytest.mark.parametrize(("shortest", "longest"), [(250, 100), (100, 250), (1, 100), (100, 100), (300, None)])
+def test_waveforms_are_cut_before_they_are_repeated(rng, samples, shortest, longest):
+    waveform = rng.normal(size=samples)
+    fitted = WaveformFrontEnd(shortest=shortest, longest=longest).fit_length(waveform)
+    np.testing.assert_array_equal(fitted, slow_fit(waveform, shortest, longest))
+
+
+def test_a_file_is_read_with_its_channel_rate_and_length(tmp_path, rng):
+    samples = rng.uniform(-0.9, 0.9, (3_000, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, 8_000, subtype="FLOAT")
+    first, notes = WaveformFrontEnd(shortest=5_000).read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(first, np.tile(samples[:, 0], 2))
+    assert first.dtype == np.float32 and notes == []
+    second, _ = WaveformFrontEnd(shortest=1, longest=2_000, channel=1).read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(second, samples[:2_000, 1])
+    mean, _ = WaveformFrontEnd(shortest=1, channel=None).read(tmp_path / "a.wav")
+    np.testing.assert_allclose(mean, samples.mean(axis=1), atol=1e-6)
+    faster, notes = WaveformFrontEnd(sample_rate=16_000, shortest=1).read(tmp_path / "a.wav")
+    np.testing.assert_array_equal(faster, audio.read_with_notes(tmp_path / "a.wav", 16_000, channel=0)[0])
+    assert len(faster) == 6_000 and notes == ["sampled at 8000 Hz: nothing above 4000 Hz; converted to 16000 Hz"]
+
+
+def test_silent_files_are_kept_and_said(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(1_000), 8_000)
+    waveform, notes = SOUNDNET.read(tmp_path / "a.wav")
+    assert len(waveform) == 442_000 and not waveform.any()
+    assert notes == ["silent: every sample is 0; kept as it is"]
+    with pytest.raises(UnreadableAudioError, match=r"gone\.wav: no such file"):
+        SOUNDNET.read(tmp_path / "gone.wav")
+
+
+@pytest.mark.parametrize("settings", [VGGISH, YAMNET, SOUNDNET, WaveformFrontEnd(16_000, 1.0, 5, 9, None)])
+def test_front_ends_come_back_from_their_settings(settings):
+    config = json.loads(json.dumps(asdict(settings)))
+    again = frontend.frontend_from(config)
+    assert again == settings and type(again) is type(settings)

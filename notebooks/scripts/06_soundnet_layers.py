@@ -144,8 +144,8 @@ if FEATURES == "published" and SOUNDNET != "student":
 
 # %% [markdown]
 # In the recorded run all 240 clips of ESC-10 that stand in folds 1 to 3 are found, to a few millionths. (The other rows
-# are classes outside ESC-10.) So the published rows were computed as we think: from the first channel, at the files' own
-# 44,100 samples a second, with short clips repeated.
+# are classes outside ESC-10.) So the published rows were computed as we think: from the first channel, at the files'
+# own 44,100 samples a second, with short clips repeated.
 #
 # ## How far does a straight cut get?
 #

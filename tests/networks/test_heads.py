@@ -2,18 +2,22 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from audiointerp.errors import PatchShapeError, UnknownLabelError, WeightsError
-from audiointerp.frontend import VGGISH, YAMNET
+from audiointerp.frontend import SOUNDNET, VGGISH, YAMNET, WaveformFrontEnd
 from audiointerp.networks.heads import (
+    ClassScores,
+    ScaleWaveform,
     add_head,
     check_patches,
+    digest,
     frontend_of,
     label_index,
     labels_of,
@@ -21,6 +25,7 @@ from audiointerp.networks.heads import (
     save_network,
     scaled,
 )
+from audiointerp.networks.soundnet import soundnet
 from audiointerp.patches import Patches
 
 LABELS = ["dog", "crying baby", "Türklingel"]
@@ -173,3 +178,86 @@ def test_scaled():
     for width in (0, -1, 1.5):
         with pytest.raises(ValueError, match="factor above 0"):
             scaled(64, width)
+
+
+# Networks on waveforms
+
+HEARD = WaveformFrontEnd(sample_rate=22_050, scale=64.0, shortest=9_000, longest=None, channel=None)
+
+
+def listener(frontend=HEARD, *, head=True):
+    """A network on waveforms of any length."""
+    inputs = keras.Input((None, 1), name="waveform")
+    x = keras.layers.Conv1D(3, 16, strides=4, activation="relu", name="conv")(ScaleWaveform(frontend)(inputs))
+    x = keras.layers.GlobalAveragePooling1D(name="embedding")(x)
+    own = keras.Model(inputs, x, name="listener")
+    return add_head(own, LABELS, frontend, seed=1) if head else own
+
+
+def test_waveforms_are_scaled_by_the_front_end(rng):
+    x = rng.normal(size=(2, 50, 1)).astype(np.float32)
+    for scale in (1.0, 256.0):
+        layer = ScaleWaveform(replace(HEARD, scale=scale))
+        np.testing.assert_allclose(layer(x), scale * x, rtol=1e-6)
+        assert layer.compute_output_shape((None, None, 1)) == (None, None, 1)
+        assert not layer.weights
+    inputs = keras.Input((None, 1))
+    assert keras.Model(inputs, ScaleWaveform(HEARD)(inputs)).output_shape == (None, None, 1)
+
+
+def test_front_end_of_a_network_on_waveforms_with_and_without_a_head():
+    for network in (listener(), listener(head=False)):
+        assert frontend_of(network) == HEARD
+        clone = keras.models.clone_model(network)
+        assert frontend_of(clone) == HEARD and isinstance(frontend_of(clone), WaveformFrontEnd)
+    assert labels_of(listener()) == LABELS
+    assert labels_of(listener(head=False)) == ["0", "1", "2"]
+
+
+def test_layers_may_be_made_of_settings():
+    for frontend in (HEARD, SOUNDNET, VGGISH):
+        scores = ClassScores(LABELS, asdict(frontend))
+        assert scores.frontend == frontend and type(scores.frontend) is type(frontend)
+        again = ClassScores.from_config(json.loads(json.dumps(scores.get_config())))
+        assert (again.labels, again.frontend, again.name) == (LABELS, frontend, "scores")
+    layer = ScaleWaveform(asdict(HEARD))
+    assert layer.frontend == HEARD
+    assert ScaleWaveform.from_config(json.loads(json.dumps(layer.get_config()))).frontend == HEARD
+
+
+@pytest.mark.parametrize("head", [True, False], ids=["head", "no head"])
+def test_saved_network_on_waveforms_is_whole(head, rng, tmp_path):
+    network = listener(head=head)
+    loaded = load_network(save_network(network, tmp_path / "listener.keras"))
+    assert frontend_of(loaded) == HEARD and labels_of(loaded) == labels_of(network) and loaded.name == "listener"
+    assert loaded.get_layer("scale").frontend == HEARD
+    for samples in (40, 9_001):
+        x = rng.normal(size=(2, samples, 1)).astype(np.float32)
+        np.testing.assert_array_equal(loaded.predict(x, verbose=0), network.predict(x, verbose=0))
+
+
+def test_saved_soundnet_alone_classifies_a_file(rng, tmp_path):
+    frontend = replace(SOUNDNET, shortest=5_000)
+    network = soundnet("random", width=1 / 16, labels=LABELS, frontend=frontend, seed=4)
+    soundfile.write(tmp_path / "a.wav", rng.normal(0, 0.1, 3_000), 8_000, subtype="FLOAT")
+    loaded = load_network(save_network(network, tmp_path / "network.keras"))
+    waveform, _ = frontend_of(loaded).read(tmp_path / "a.wav")
+    assert len(waveform) == 6_000 and frontend_of(loaded) == frontend and labels_of(loaded) == LABELS
+    scores = loaded.predict(waveform[None, :, None], verbose=0)
+    np.testing.assert_allclose(scores, network.predict(waveform[None, :, None], verbose=0), atol=1e-6)
+
+
+def test_fingerprint_knows_the_front_end_and_the_weights():
+    network, same, other = listener(), listener(), listener(replace(HEARD, longest=10_000))
+    for each in (same, other):
+        each.set_weights(network.get_weights())
+    assert digest(network) == digest(same) != digest(other)
+    kernel, bias = same.get_layer("conv").get_weights()
+    same.get_layer("conv").set_weights([kernel, bias + 1])
+    assert digest(network) != digest(same)
+
+
+def test_patches_are_refused_by_networks_on_waveforms(toy):
+    for network in (listener(), listener(head=False)):
+        with pytest.raises(PatchShapeError, match="network 'listener' takes inputs of shape"):
+            check_patches(network, toy(2))
