@@ -54,6 +54,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "gains": ["gain_of", "region"],
         "listening": ["Listening", "listen", "players", "write"],
         "maps": ["explain"],
+        "maps.deconvolution": ["deconvolve", "strongest_examples"],
         "networks.heads": ["add_head", "frontend_of", "labels_of", "load_network", "save_network", "with_frontend"],
         "networks.soundnet": ["soundnet"],
         "networks.vggish": ["vggish"],

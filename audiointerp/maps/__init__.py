@@ -15,6 +15,8 @@ METHODS = {
     "scorecam": "kerasvis:scorecam",
     "saliency": "kerasvis:saliency",
     "gradcam_keras_vis": "kerasvis:gradcam_keras_vis",
+    "cam": "relevance:cam",
+    "crm": "relevance:crm",
 }
 
 
@@ -43,9 +45,10 @@ def explain(
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
     patches : Patches [n]
     method : str
-        One of `METHODS`: "gradcam", "lime", "occlusion", "gradcam++", "scorecam", "saliency", "gradcam_keras_vis".
+        One of `METHODS`: "gradcam", "lime", "occlusion", "gradcam++", "scorecam", "saliency", "gradcam_keras_vis";
+        "cam" and "crm" for networks that end in global average pooling and one dense layer, as YAMNet does.
     labels : sequence of str, optional
-        Classes to explain; all by default.
+        Classes to explain; all by default. "crm" knows "all classes", its sum over them, too.
     upsample : {"linear", "nearest", None}
         How a coarse grid is brought to the size of the patch. None gives the grid itself, whose coordinates are the
         centres of its cells. Methods that value every cell of the patch make no difference between the first two.
@@ -53,7 +56,8 @@ def explain(
         Return a Dataset that holds, beside `map`, what the method knows more.
     precision : {"auto", "float32", "bfloat16"}
         Of the predictions that LIME, occlusion and Score-CAM need: "auto" is bfloat16 where the hardware gains from
-        it. Gradients are computed in float32, except Grad-CAM's if "bfloat16" is asked for.
+        it. Gradients are computed in float32, except Grad-CAM's if "bfloat16" is asked for;
+        so are the feature maps of CAM and CRM.
     seed : int
         For the methods that draw random numbers.
     batch_size : int, optional
@@ -89,6 +93,7 @@ def explain(
     See Also
     --------
     audiointerp.maps.gradcam.gradcam, audiointerp.maps.lime.lime, audiointerp.maps.occlusion.occlusion
+    audiointerp.maps.relevance.cam, audiointerp.maps.relevance.crm
 
     Examples
     --------

@@ -4,20 +4,38 @@ import json
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import xarray as xr
 
 from audiointerp.maps import METHODS, explain
+from audiointerp.networks.heads import add_head, frontend_of, labels_of
 from audiointerp.patches import Patches
 
 SHAPES = [(96, 64), (64, 96), (37, 23)]
 OPTIONS = {"lime": {"samples": 40}, "occlusion": {"mask": (15, 11), "stride": (12, 9)}}
 SEEDED = {"lime": {}, "saliency": {"smooth_samples": 2}}
+POOLED = ("cam", "crm")  # take networks that end in global average pooling and one dense layer
 FLOAT32 = {"precision": "float32", "progress": False, "cache": False}  # a stored map would equal itself
 
 every_method = pytest.mark.parametrize("method", METHODS)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+@pytest.fixture
+def network_of(request, network_of):
+    """A network that the method takes: the usual one, or its convolutions with an average over positions."""
+    if getattr(request.node, "callspec", None) is None or request.node.callspec.params.get("method") not in POOLED:
+        return network_of
+
+    def build(*shape, **options):
+        whole = network_of(*shape, **options)
+        averaged = keras.layers.GlobalAveragePooling2D()(whole.get_layer("pool").output)
+        body = keras.Model(whole.inputs[0], averaged, name="small")
+        return add_head(body, labels_of(whole), frontend_of(whole), seed=options.get("seed", 0))
+
+    return build
 
 
 def run(network, patches, method, **options):
