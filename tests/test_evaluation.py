@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, recall_score
 
 from audiointerp import evaluation
 from audiointerp.errors import PatchShapeError, UnknownLabelError
@@ -15,6 +15,7 @@ from audiointerp.evaluation import (
     confusion,
     mistakes,
     predict,
+    recall,
     score_columns,
     sort_by_recall,
     vote,
@@ -216,6 +217,27 @@ def test_confused_pairs_of_equal_counts_are_ordered_by_share_and_none_gives_no_r
 def test_tables_are_made_without_deprecated_calls(rng):
     table = random_table(rng).assign(clip=np.arange(300) // 3, silent=False)
     confused_pairs(sort_by_recall(confusion(vote(table))))
+
+
+def test_recall_is_the_share_of_each_true_class(rng):
+    table = random_table(rng)
+    for labels in (LABELS, ["sea", "dog", "rain"]):
+        shares = recall(confusion(table, labels))
+        assert list(shares.index) == labels and shares.index.name == "true"
+        for label in labels:
+            own = table[table["label"] == label]
+            assert shares[label] == pytest.approx((own["predicted"] == label).mean())
+        np.testing.assert_allclose(
+            shares, recall_score(table["label"], table["predicted"], labels=labels, average=None)
+        )
+    assert recall(confusion(table)).nunique() == 3
+
+
+def test_recall_of_a_class_without_clips_is_zero():
+    names = pd.Index(LABELS, name="true"), pd.Index(LABELS, name="predicted")
+    counts = pd.DataFrame([[3, 1, 0], [0, 0, 0], [1, 0, 0]], *names)  # columns do not count: sea was never right
+    assert recall(counts).to_dict() == {"dog": 0.75, "rain": 0, "sea": 0}
+    assert counts.to_numpy().tolist() == [[3, 1, 0], [0, 0, 0], [1, 0, 0]]
 
 
 def test_sort_by_recall():
