@@ -9,6 +9,8 @@ import lazy_loader
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Operations side by side add up gradients in an order of chance: one seed would not give one result.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 __version__ = "0.1.0"
 

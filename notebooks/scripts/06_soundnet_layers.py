@@ -18,7 +18,7 @@
 # draws the layers, and numbers say how far to believe the drawings. At the end the layers of all our networks are
 # compared on the same clips.
 #
-# **Time.** Eight minutes the first time, one minute from the cache.
+# **Time.** Nine minutes the first time, half a minute to a minute from the cache.
 #
 # **Follows** items 1 to 6 of the SoundNet study by J. Plumail and M. Rakotoarivony (github.com/jplumail/SoundNet).
 
@@ -425,7 +425,14 @@ best.set_index("network")[["layer", "accuracy", "low", "high", "n"]].style.forma
 # for name, layer in same_clips.items()}` (with `import numpy as np`), then `ai.probe_layers(few)`.
 # </details>
 #
-# **3.** Four sources of ESC-50 (131943, 134049, 209698, 234879) stand in two folds. Read `esc50.csv`: which of the
+# **3.** Draw the published conv5 so that its points can be clicked. Which of them have a sound?
+#
+# <details><summary>Solution</summary>
+#
+# `ai.clickable(pictures["conv5"].join(found["path"]), by="group")`: the 240 clips that were identified above.
+# </details>
+#
+# **4.** Four sources of ESC-50 (131943, 134049, 209698, 234879) stand in two folds. Read `esc50.csv`: which of the
 # hardest or easiest classes do they touch, and could that matter?
 #
 # <details><summary>Solution</summary>

@@ -17,7 +17,7 @@
 # neuron belongs to a class more than chance would have it. A published claim says that neurons belong to a class
 # *less*, the deeper the layer. It is put to the test against shuffled labels, on equal clips, in three networks.
 #
-# **Time.** One minute when the features of notebook 06 are in the cache; otherwise they are computed first.
+# **Time.** Half a minute when the features of notebook 06 are in the cache; otherwise they are computed first.
 #
 # **Follows** items 7 and 8 of the SoundNet study by J. Plumail and M. Rakotoarivony (github.com/jplumail/SoundNet).
 
