@@ -130,6 +130,6 @@ def profile_parameters(profile):
             parameters["VGGISH"] = "random"
         if not (weights / "sound8.npy").is_file() and (weights / "soundnet_pruned.npz").is_file():
             parameters["SOUNDNET"] = "pruned"
-        if not (features / "X_out_7.npy").is_file():
+        if (features / "X.npy").is_file() and not (features / "X_out_7.npy").is_file():
             parameters["LAYERS"] = [f"conv{number}" for number in range(1, 7)]
     return parameters

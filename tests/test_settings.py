@@ -91,6 +91,26 @@ def test_recorded_trains_vggish_from_random_weights_only_where_its_checkpoint_is
     assert PROFILES["recorded"]["VGGISH"] == "audioset"
 
 
+def test_recorded_takes_the_pruned_soundnet_only_where_it_is_the_one_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    assert profile_parameters("recorded")["SOUNDNET"] == "official"
+    (tmp_path / "weights" / "soundnet_pruned.npz").touch()
+    assert profile_parameters("recorded")["SOUNDNET"] == "pruned"
+    (tmp_path / "weights" / "sound8.npy").touch()
+    assert profile_parameters("recorded")["SOUNDNET"] == "official"
+
+
+def test_recorded_leaves_conv7_out_only_where_the_other_published_features_are_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    assert "LAYERS" not in profile_parameters("recorded")
+    (tmp_path / "soundnet").mkdir()
+    (tmp_path / "soundnet" / "X.npy").touch()
+    assert profile_parameters("recorded")["LAYERS"] == ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6"]
+    (tmp_path / "soundnet" / "X_out_7.npy").touch()
+    assert "LAYERS" not in profile_parameters("recorded")
+
+
 def test_an_unknown_profile_names_those_there_are():
     with pytest.raises(MissingDataError, match="'quick': expected one of demo, recorded, full"):
         profile_parameters("quick")
