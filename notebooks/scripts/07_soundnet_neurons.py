@@ -25,7 +25,7 @@
 # ### Parameters
 #
 # As in notebook 06. `NEURON` is the first neuron to look at (counted from 0), `SHUFFLES` how often labels are
-# shuffled. Without any download: `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.25`,
+# shuffled. Without any download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.25`,
 # `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
@@ -35,6 +35,7 @@ FEATURES = "published"
 LAYERS = ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6", "conv7"]
 VGGISH = "audioset"
 YAMNET = "audioset"
+TEACHER = "yamnet"
 WIDTH = 1.0
 NEURON = 0
 SHUFFLES = 1000
@@ -60,7 +61,8 @@ from IPython.display import Audio, display
 # %%
 clips = ai.load(DATA)
 if SOUNDNET == "student":
-    teacher = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, seed=SEED, verbose=False)
+    weights = {"vggish": VGGISH, "yamnet": YAMNET}[TEACHER]
+    teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, verbose=False)
     sounding = [patches[~patches.silent] for patches in (teacher.train, teacher.validation)]
     student = ai.student_for(teacher.network, width=WIDTH, seed=SEED)
     soundnet, _ = ai.distill(student, teacher.network, *sounding, ai.student_recipe(SEED), verbose=False)
