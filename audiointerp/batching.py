@@ -5,6 +5,7 @@ import numpy as np
 from tqdm import tqdm
 
 from .errors import MissingDataError, PatchShapeError
+from .networks.heads import ScaleWaveform
 
 BATCH_SAMPLES = 3_000_000  # of a batch of waveforms: SoundNet's first layer then takes about 100 MB
 FLAT = 2**28  # numbers that a flattened layer may have for all waveforms: 1 GB
@@ -120,8 +121,6 @@ def _positions(path, tensor, samples):
 
 def _path_to(network, tensors):
     """Layers of a network that are needed for some tensors, without the input."""
-    from .networks.heads import ScaleWaveform
-
     layers = keras.layers
     known = (ScaleWaveform, layers.ZeroPadding1D, layers.Conv1D, layers.MaxPooling1D, layers.BatchNormalization)
     path = keras.Model(network.input, tensors).layers

@@ -12,6 +12,7 @@ from .errors import AudioInterpError, MissingDataError
 DOWNLOADS = {
     **datasets.DOWNLOADS,
     "soundnet": "audiointerp.networks.soundnet:find_weights",
+    "soundnet-features": "audiointerp.soundnet_features:download_soundnet_features",
     "vggish": "audiointerp.networks.vggish:find_checkpoint",
     "yamnet": "audiointerp.networks.yamnet:find_weights",
 }

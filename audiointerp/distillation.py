@@ -1,6 +1,7 @@
 """A student that learns from a teacher's scores instead of labels, as SoundNet learned from image networks."""
 
 from dataclasses import asdict
+from functools import cache as cache_once
 
 import joblib
 import numpy as np
@@ -99,11 +100,10 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
     clips = pd.concat([_clips(patches) for patches in (train, validation)])
     key = [digest(student), targets, [file_digest(path) for path in clips["path"]], asdict(recipe)]
     key += [[list(patches.clip), list(patches.start)] for patches in (train, validation)]
-    waveforms = []  # read when they are needed: not if the result is in the cache
 
+    @cache_once  # read when they are needed: not if the result is in the cache
     def inputs():
-        waveforms[:] = waveforms or [Segments(patches, frontend_of(student)) for patches in (train, validation)]
-        return waveforms
+        return [Segments(patches, frontend_of(student)) for patches in (train, validation)]
 
     trained, history = fit(student, inputs, targets, recipe, key, loss="kl_divergence", cache=cache, verbose=verbose)
     before = _start(student, inputs, targets, key, cache)

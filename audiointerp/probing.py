@@ -1,5 +1,6 @@
 """Linear probes: what a straight cut through a layer's neurons can tell about the class."""
 
+import warnings
 from itertools import combinations
 
 import joblib
@@ -9,6 +10,7 @@ from tqdm import tqdm
 
 from .cache import cached_array
 from .errors import MissingDataError, UnknownLabelError
+from .evaluation import accuracy
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 C = 0.1  # what the published grid chose
@@ -60,14 +62,13 @@ def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True)
         tasks = (
             joblib.delayed(_fit)(features, own != fold, own == fold, strengths[fold], max_iter, seed) for fold in folds
         )
-        found = np.concatenate(joblib.Parallel(-1)(tasks))
-        return np.stack([np.concatenate([np.flatnonzero(own == fold) for fold in folds]), found])
+        return np.concatenate(joblib.Parallel(-1)(tasks))
 
-    key = ["probe", _key(features), strengths, max_iter, seed]
-    rows, predicted = cached_array("probes", key, compute) if cache else compute()
+    key = ["predicted", _key(features), strengths, max_iter, seed]
+    predicted = cached_array("probes", key, compute) if cache else compute()
     labels = np.unique(features["label"].values)
-    table = features[rows.astype(int)]
-    columns = {"label": table["label"].values, "fold": table["fold"].values, "predicted": labels[predicted.astype(int)]}
+    table = features[np.concatenate([np.flatnonzero(own == fold) for fold in folds])]
+    columns = {"label": table["label"].values, "fold": table["fold"].values, "predicted": labels[predicted]}
     return pd.DataFrame(columns, pd.Index(table["clip"].values, name="clip")).sort_index()
 
 
@@ -144,8 +145,6 @@ def probe_layers(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cach
         `accuracy`, `low`, `high` (Wilson, 95 %), `spread` (standard deviation over folds), `folds` (accuracy of each,
         a list), `n` (clips), `neurons`.
     """
-    from .evaluation import accuracy
-
     rows = {}
     for name, layer in tqdm(features.items(), "probes", unit="layer", leave=False, delay=2, disable=not progress):
         predictions = probe(layer, C=C, folds=folds, max_iter=max_iter, seed=seed, cache=cache)
@@ -175,8 +174,6 @@ def _right(features, tests, key, max_iter, seed, cache, progress):
 
 def _fit(features, train, test, C, max_iter, seed):
     """Predicted classes, as numbers in alphabetical order, of the clips `test`."""
-    import warnings
-
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler

@@ -27,7 +27,7 @@ from .settings import cache_folder
 MOST_MEGABYTES = 20  # of sounds and spectrograms in one picture
 SHAPES = {"o": "circle", "^": "triangle", "s": "square", "v": "inverted_triangle", "D": "diamond"}
 SHAPES |= {"P": "plus", "<": "hex", "X": "square_pin", "p": "triangle_pin", "*": "star"}
-SOUND_URI = re.compile(r"(data:audio/[\w.+-]+;base64,)[A-Za-z0-9+/=]+")
+SOUND_URI = re.compile(r"data:audio/[\w.+-]+;base64,[A-Za-z0-9+/=]*")
 PAGE = """<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Clips</title><style>
 body {margin: 4px; background: white; color: #222; font: 13px sans-serif}
@@ -88,10 +88,9 @@ function hear(number, ring) {
   note.textContent = "";
   mark(ring, clips[heard]);
   if (heard < 0) return;
-  const data = (sound || "").split(",")[1];
   const missing = sound === null ? "no sound at hand" : "sound: run this cell to listen";
-  note.textContent = data ? "playing: " + lines[0] : missing;
-  if (!data) return;
+  note.textContent = sound ? "playing: " + lines[0] : missing;
+  if (!sound) return;
   player = player || new Audio();
   player.src = sound;
   player.onended = () => hear(-1, ring);
@@ -175,7 +174,7 @@ def without_sound(html):
     str
         In it, a click says that the cell must be run to listen.
     """
-    return SOUND_URI.sub(r"\1", html)
+    return SOUND_URI.sub("", html)
 
 
 def _lines(table, by, paths):

@@ -28,7 +28,6 @@ DATASETS = {
 DOWNLOADS = {
     "esc10": "audiointerp.datasets.esc:download_esc10",
     "esc50": "audiointerp.datasets.esc:download_esc50",
-    "soundnet-features": "audiointerp.datasets.soundnet_features:download_soundnet_features",
 }
 
 

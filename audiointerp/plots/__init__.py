@@ -8,19 +8,11 @@ from .averages import frequency_profile, label_average
 from .charts import accuracy_bars, confused_pairs, label_counts, scores_over_time
 from .confusion import confusion_chart
 from .maps import compare_labels, map_grid
-from .neurons import (
-    activation_curve,
-    class_owners,
-    layers_against_chance,
-    neuron_class_matrix,
-    neuron_classes,
-    selective_neurons,
-    selectivity_by_layer,
-    selectivity_curve,
-)
+from .neurons import activation_curve, class_owners, neuron_class_matrix, neuron_classes, selective_neurons
 from .probes import distillation_curves, paired_layers, probe_by_layer, probe_grid, recall_bars
 from .progress import training_curves
 from .projections import chosen_labels, projection, projection_grid, projections_by_group, side_by_side
+from .selectivity import layers_against_chance, selectivity_by_layer, selectivity_curve
 from .spectrograms import outline, patch_grid, spectrogram, waveform
 
 __all__ = [

@@ -89,7 +89,7 @@ def confusion_chart(counts, *, title=None, unit="clips", sort=False, groups=None
     rows = _right_and_wrong(values, 1)
     _cells(right, rows, np.repeat(kind, n, axis=0), _percent(rows), size)
     columns = _right_and_wrong(values, 0).T
-    _cells(below, columns, np.repeat(kind, n, axis=0).T, _percent(columns), size, rotation=90 * many)
+    _cells(below, columns, np.repeat(kind, n, axis=0).T, _percent(columns.T).T, size, rotation=90 * many)
     names, places = counts.index.astype(str), np.arange(n)
     chart.set_yticks(places, names, size=size)
     chart.set_ylabel("True class", size=drawing.NORMAL + 1)
@@ -171,7 +171,8 @@ def _right_and_wrong(values, axis):
 
 
 def _percent(shares):
-    return np.array([["" if np.isnan(s) else f"{100 * s:.0f}" for s in row] for row in shares])
+    """Shares (right, wrong) as whole percents that add up to 100, shape (classes, 2)."""
+    return np.array([["", ""] if np.isnan(s) else [f"{100 * s:.0f}", f"{100 - round(100 * s)}"] for s, _ in shares])
 
 
 def _cells(ax, shares, right, texts, size, *, rotation=0):

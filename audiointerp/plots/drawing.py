@@ -115,6 +115,11 @@ def label_outer(axes):
             ax.set_xlabel("")
 
 
+def number_text(n, name):
+    """A number of things in words: 1 class, 1,024 neurons."""
+    return f"{n:,} {name}" + ("" if n == 1 else "es" if name.endswith("s") else "s")
+
+
 def wrapped(text, width):
     """A small text broken into lines that fit into a width in inches."""
     return textwrap.fill(text, max(8, int(width / 0.068)))

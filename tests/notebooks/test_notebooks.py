@@ -77,7 +77,7 @@ class TestCommitted:
     def test_carries_no_sound_and_no_path_of_a_machine(self, script):
         text = str([cell.outputs for cell in cells_of(committed(script), "code")])
         assert "<audio" not in text
-        assert not re.search(r"data:audio/[^;,]*;base64,[A-Za-z0-9+/]", text)
+        assert "data:audio" not in text
         assert not re.search(r"/(work|tmp|root|home|Users)/", text)
 
     def test_was_run_on_real_data(self, script):

@@ -47,6 +47,14 @@ def test_confusion_chart_cells_and_summaries():
     assert [t.get_text() for t in chart.get_yticklabels()] == list(COUNTS.index)
 
 
+def test_percents_of_right_and_wrong_add_up():
+    counts = pd.DataFrame([[37, 3], [1, 39]], ["dog", "rain"], ["dog", "rain"])  # 92.5 and 7.5, 97.5 and 2.5
+    _, right, below = plots.confusion_chart(counts)
+    for summary in (right, pd.Series({(b, a): t for (a, b), t in cells(below).items()})):
+        texts = cells(summary) if summary is right else summary.to_dict()
+        assert [int(texts[row, 0]) + int(texts[row, 1]) for row in range(2)] == [100, 100]
+
+
 def test_confusion_chart_is_blue_where_right_and_orange_where_wrong():
     colours = np.asarray(plots.confusion_chart(COUNTS)[0].images[0].get_array())
     assert colours[1, 1, :3] == pytest.approx(np.array(to_rgb("#0072B2")))

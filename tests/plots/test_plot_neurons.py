@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-import audiointerp.plots.neurons as plots
-from audiointerp import neurons
+from audiointerp import neurons, plots
 from audiointerp.datasets.esc_labels import ESC50_GROUPS, ESC50_LABELS
 from audiointerp.errors import UnknownLabelError
+from audiointerp.plots.neurons import CELLS
 
 ANIMALS = ESC50_LABELS[:10]
 
@@ -143,7 +143,7 @@ def test_matrix_stands_in_blocks_of_classes():
 
 def test_matrix_is_drawn_where_it_belongs(pixel):
     ax = plots.neuron_class_matrix(counts_of([[10, 0], [0, 10], [0, 0]], ["dog", "rain"]))
-    dark, pale = (np.array(plots.CELLS(shade)[:3]) for shade in (1.0, 0.0))
+    dark, pale = (np.array(CELLS(shade)[:3]) for shade in (1.0, 0.0))
     for row, column in ((0, 0), (1, 1)):
         assert pixel(ax, column, row) == pytest.approx(dark, abs=0.05)
         assert pixel(ax, 1 - column, row) == pytest.approx(pale, abs=0.05)

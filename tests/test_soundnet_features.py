@@ -10,20 +10,20 @@ import pandas as pd
 import pytest
 
 from audiointerp import datasets
-from audiointerp.datasets import soundnet_features as module
+from audiointerp import soundnet_features as module
 from audiointerp.datasets.esc_labels import ESC50_GROUPS, ESC50_LABELS
 from audiointerp.datasets.remote import checksum
-from audiointerp.datasets.soundnet_features import (
+from audiointerp.errors import ChecksumError, MissingDataError
+from audiointerp.features import as_features, layer_features
+from audiointerp.frontend import SOUNDNET
+from audiointerp.networks.soundnet import soundnet
+from audiointerp.soundnet_features import (
     LAYERS,
     TARGETS,
     download_soundnet_features,
     identify,
     load_soundnet_features,
 )
-from audiointerp.errors import ChecksumError, MissingDataError
-from audiointerp.features import as_features, layer_features
-from audiointerp.frontend import SOUNDNET
-from audiointerp.networks.soundnet import soundnet
 
 FILES = {
     "X_out_1.npy": (1_200, 16),

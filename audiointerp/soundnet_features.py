@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..errors import MissingDataError
-from ..features import as_features
-from ..settings import data_folder
-from .esc_labels import ESC50_LABELS
-from .remote import Remote, fetch
+from .datasets.esc_labels import ESC50_LABELS
+from .datasets.remote import Remote, fetch
+from .errors import MissingDataError
+from .features import as_features
+from .settings import data_folder
 
 _ADDRESS = "https://github.com/jplumail/SoundNet/raw/master/donnee_ESC"
 _ABOUT = {
