@@ -52,7 +52,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "evaluation": ["accuracy", "confused_pairs", "confusion", "mistakes", "predict", "recall", "vote"],
         "distillation": ["distill", "divergence", "student_for", "student_recipe"],
         "features": ["layer_features", "layer_table"],
-        "frontend": ["SOUNDNET", "VGGISH", "YAMNET", "FrontEnd", "WaveformFrontEnd"],
+        "frontend": ["MUSIC", "SOUNDNET", "VGGISH", "YAMNET", "FrontEnd", "WaveformFrontEnd"],
         "gains": ["gain_of", "region"],
         "listening": ["Listening", "listen", "players", "write"],
         "maps": ["explain"],

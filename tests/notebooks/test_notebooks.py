@@ -76,9 +76,8 @@ class TestCommitted:
 
     def test_carries_no_sound_and_no_path_of_a_machine(self, script):
         text = str([cell.outputs for cell in cells_of(committed(script), "code")])
-        assert "<audio" not in text
-        assert "data:audio" not in text
-        assert not re.search(r"/(work|tmp|root|home|Users)/", text)
+        # Found words, not the text: a failed comparison of megabytes would be explained for hours.
+        assert re.findall(r"<audio|data:audio|/(?:work|tmp|root|home|Users)/", text) == []
 
     def test_was_run_on_real_data(self, script):
         injected = [c.source for c in committed(script).cells if "injected-parameters" in c.metadata.get("tags", [])]
@@ -103,4 +102,4 @@ def test_first_notebook_runs_on_synthetic_sounds(tmp_path, monkeypatch):
     notebook = nbformat.read(tmp_path / "01_data.ipynb", as_version=4)
     pictures = [o for cell in cells_of(notebook, "code") for o in cell.outputs if "image/png" in o.get("data", {})]
     assert len(pictures) == 4
-    assert "<audio" in str(notebook)
+    assert str(notebook).count("<audio") > 0
