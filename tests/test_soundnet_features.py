@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp import datasets
+from audiointerp import cli
 from audiointerp import soundnet_features as module
 from audiointerp.datasets.esc_labels import ESC50_GROUPS, ESC50_LABELS
 from audiointerp.datasets.remote import checksum
@@ -148,14 +148,15 @@ def test_another_file_from_the_web_is_refused(server, monkeypatch, arrays, tmp_p
     assert not (tmp_path / "soundnet" / name).exists()
 
 
-def test_download_of_everything(server, monkeypatch, arrays, tmp_path):
+def test_download_of_everything(server, monkeypatch, arrays, tmp_path, capsys):
     serve(server, monkeypatch, arrays)
     for _ in range(2):
         assert download_soundnet_features(tmp_path, progress=False) == tmp_path / "soundnet"
     assert {path.name for path in (tmp_path / "soundnet").iterdir()} == {"y.npy", *FILES}
     assert set(server.hits.values()) == {1}
     monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
-    assert datasets.download("soundnet-features", progress=False) == tmp_path / "soundnet"
+    assert cli.main(["download", "soundnet-features"]) == 0
+    assert capsys.readouterr().out.strip().endswith(str(tmp_path / "soundnet"))
 
 
 def test_unknown_layer(folder):
