@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp import cli
+from audiointerp import cli, datasets
 from audiointerp import soundnet_features as module
 from audiointerp.datasets.esc_labels import ESC50_GROUPS, ESC50_LABELS
 from audiointerp.datasets.remote import checksum
