@@ -6,6 +6,8 @@ from pathlib import Path
 
 from ..errors import MissingDataError
 from .clips import count_labels, from_folder, select_labels, shared_sources, split
+from .labels import merge_labels
+from .partition import partition
 
 __all__ = [
     "DATASETS",
@@ -14,6 +16,8 @@ __all__ = [
     "download",
     "from_folder",
     "load",
+    "merge_labels",
+    "partition",
     "select_labels",
     "shared_sources",
     "split",
@@ -23,11 +27,13 @@ __all__ = [
 DATASETS = {
     "esc10": "audiointerp.datasets.esc:load_esc10",
     "esc50": "audiointerp.datasets.esc:load_esc50",
+    "gtzan": "audiointerp.datasets.gtzan:load_gtzan",
     "synthetic": "audiointerp.datasets.synthetic:load",
 }
 DOWNLOADS = {
     "esc10": "audiointerp.datasets.esc:download_esc10",
     "esc50": "audiointerp.datasets.esc:download_esc50",
+    "gtzan": "audiointerp.datasets.gtzan:download_gtzan",
 }
 
 

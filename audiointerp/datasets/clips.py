@@ -169,6 +169,7 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     See Also
     --------
     shared_sources : what such a split leaks.
+    audiointerp.datasets.partition : three parts, with one for the test.
     """
     _check_table(clips)
     if not 0 < fraction < 1:
