@@ -57,6 +57,7 @@ def fit(
     key,
     *,
     loss="sparse_categorical_crossentropy",
+    augment=None,
     finish=None,
     name=None,
     cache=True,
@@ -79,6 +80,8 @@ def fit(
         All that the result depends on.
     loss : str
         Name of a Keras loss.
+    augment : callable [(rows, numpy.random.Generator) -> (inputs, targets)], optional
+        Makes each training batch from the numbers of its rows, in place of indexing.
     finish : callable [keras.Model -> keras.Model], optional
         Makes the network that is returned and kept from the one that was trained.
     name : str, optional
@@ -100,7 +103,7 @@ def fit(
             print_progress(finished[1], recipe.validate_every)
         return finished
     arrays = inputs() if callable(inputs) else inputs
-    learner, history = _train(network, arrays, targets, recipe, loss, folder, verbose)
+    learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, verbose)
     if finish:
         trained = finish(learner)
     else:
@@ -151,7 +154,7 @@ def _reported(row, validate_every, last):
     return row["iteration"] in (1, last) or row["iteration"] % validate_every == 0
 
 
-def _train(network, inputs, targets, recipe, loss, folder, verbose):
+def _train(network, inputs, targets, recipe, loss, augment, folder, verbose):
     """Train a copy of `network`; after every epoch it and its optimizer go to `folder`."""
     learner, rows = _resume(folder) if folder else (None, [])
     if learner is None:
@@ -170,11 +173,13 @@ def _train(network, inputs, targets, recipe, loss, folder, verbose):
     for epoch in range(len(rows) // batches, recipe.epochs):
         rate = recipe.learning_rate * recipe.drop_factor ** (epoch // recipe.drop_period)
         learner.optimizer.learning_rate = rate
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(targets[0]))
+        rng = np.random.default_rng([recipe.seed, epoch])
+        order = rng.permutation(len(targets[0]))
         for batch in order[: batches * size].reshape(batches, size):
             batch.sort()
             learner.reset_metrics()
-            batch_loss, share = learner.train_on_batch(inputs[0][batch], targets[0][batch])
+            given = augment(batch, rng) if augment else (inputs[0][batch], targets[0][batch])
+            batch_loss, share = learner.train_on_batch(*given)
             row = {"epoch": epoch + 1, "iteration": len(rows) + 1, "elapsed": 0.0, "batch_accuracy": float(share)}
             row |= {"validation_accuracy": np.nan, "batch_loss": float(batch_loss), "validation_loss": np.nan}
             if _reported(row, recipe.validate_every, total):

@@ -1,6 +1,7 @@
 """Fine-tuning: the MathWorks recipe, and heads trained on cached embeddings."""
 
 from dataclasses import asdict
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from .fitting import Recipe, fit
 from .networks.heads import check_patches, digest, label_index, labels_of, outputs_of
 
 
-def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=True):
+def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cache=True, verbose=True):
     """Train a network on patches and report as the MathWorks example does.
 
     The result is cached under the network's weights, the patches and the recipe. Each finished epoch is kept as well:
@@ -23,6 +24,9 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
         Left as it is; its class names must hold every label of the patches.
     train, validation : Patches
     recipe : Recipe, optional
+    augmentation : Augmentation, optional
+        What is done to the patches trained on; nothing by default. With mixup, `batch_accuracy` counts the class that
+        has the larger share of the mixture.
     cache : bool
         Serve and keep the result in the cache.
     verbose : bool
@@ -44,6 +48,8 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
         If there are none.
     UnknownLabelError
         If they have a label the network does not know.
+    ValueError
+        If `trainable` is unknown, or a head alone is to be trained with augmentation.
 
     References
     ----------
@@ -58,6 +64,12 @@ def fine_tune(network, train, validation, recipe=None, *, cache=True, verbose=Tr
     targets = [np.array([outputs[label] for label in p.label]) for p in (train, validation)]
     key = [digest(network), train.digest, validation.digest, asdict(recipe)]
     options = {"cache": cache, "verbose": verbose}
+    if augmentation:
+        key.append(asdict(augmentation))
+        targets = [np.eye(network.output_shape[-1], dtype=np.float32)[numbers] for numbers in targets]
+        options |= {"augment": partial(augmentation, train, targets[0]), "loss": "categorical_crossentropy"}
+    if recipe.trainable == "head" and augmentation:
+        raise ValueError("trainable='head' learns from embeddings computed once: there is nothing to augment.")
     if recipe.trainable == "head":
         return _train_head(network, (train, validation), targets, recipe, key, options)
     if recipe.trainable == "all":

@@ -1,0 +1,140 @@
+"""The genre networks: their shapes, their ends, and that they learn."""
+
+import keras
+import numpy as np
+import pytest
+
+from audiointerp.augmentation import Augmentation
+from audiointerp.evaluation import accuracy, predict
+from audiointerp.fitting import Recipe
+from audiointerp.frontend import MUSIC
+from audiointerp.maps import explain
+from audiointerp.networks.filterloss import InterpretableFilters
+from audiointerp.networks.genre import cam_cnn, plain_cnn
+from audiointerp.networks.heads import frontend_of, labels_of, load_network, save_network
+from audiointerp.training import fine_tune
+
+LABELS = ["high", "low"]
+KINDS = {
+    "plain": plain_cnn,
+    "cam": cam_cnn,
+    "interpretable": lambda labels, **options: cam_cnn(labels, interpretable=True, **options),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+class TestAll:
+    def test_takes_its_front_ends_patches(self, kind, small):
+        for frontend in (MUSIC, small):
+            network = KINDS[kind](LABELS, frontend=frontend, width=0.25)
+            assert network.input_shape == (None, frontend.frames, frontend.mels, 1)
+            assert network.output_shape == (None, 2)
+            assert frontend_of(network) == frontend
+            assert labels_of(network) == LABELS
+
+    def test_seed_decides_the_weights(self, kind, small):
+        one, two, other = (KINDS[kind](LABELS, frontend=small, seed=seed).get_weights() for seed in (1, 1, 2))
+        assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+        assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    def test_width_scales_the_filters(self, kind, small):
+        network = KINDS[kind](LABELS, frontend=small, width=0.5)
+        assert network.get_layer("conv1").filters == 8
+        assert network.get_layer("conv3").filters == 32
+
+    def test_layers_of_one_network_start_differently(self, kind, small):
+        network = KINDS[kind](LABELS, frontend=small)
+        kernels = [layer.get_weights()[0] for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+        shared = [kernel[:, :, 0, 0].ravel() for kernel in kernels]
+        assert np.abs(np.corrcoef(shared) - np.eye(len(shared))).max() < 0.95
+
+    def test_learns_and_comes_back_from_a_file(self, kind, toy, small, tmp_path):
+        network = KINDS[kind](LABELS, frontend=small, width=0.25)
+        recipe = Recipe(epochs=6, batch_size=16, learning_rate=3e-3, drop_period=4)
+        trained, _ = fine_tune(network, toy(64), toy(16), recipe, cache=False, verbose=False)
+        held_out = toy(16)
+        predictions = predict(trained, held_out, cache=False)
+        assert accuracy(predictions)["accuracy"] == 1
+        again = load_network(save_network(trained, tmp_path / "network.keras"))
+        np.testing.assert_allclose(predict(again, held_out, cache=False)[LABELS], predictions[LABELS], atol=1e-6)
+
+
+def test_plain_network_has_three_blocks_and_no_average():
+    kinds = [type(layer).__name__ for layer in plain_cnn(LABELS).layers]
+    assert kinds.count("Conv2D") == kinds.count("MaxPooling2D") == 3
+    assert "GlobalAveragePooling2D" not in kinds
+
+
+@pytest.mark.parametrize("kind", ["cam", "interpretable"])
+@pytest.mark.parametrize("method", ["cam", "crm", "gradcam"])
+def test_ends_in_an_average_that_maps_read(kind, method, toy, small):
+    network = KINDS[kind](LABELS, frontend=small, width=0.25)
+    maps = explain(network, toy(3), method, cache=False)
+    assert maps.shape == (3, 2, 32, 16)
+
+
+def test_cam_adds_up_to_the_logits(toy, small):
+    network = KINDS["interpretable"](LABELS, frontend=small, width=0.25)
+    patches = toy(5)
+    found = explain(network, patches, "cam", upsample=None, details=True, cache=False)
+    logits = keras.Model(network.input, network.get_layer("FCFinal").output).predict(patches.data[..., None], verbose=0)
+    np.testing.assert_allclose(found["map"].mean(("time", "frequency")) + found["bias"], logits, atol=1e-5)
+
+
+def test_interpretable_twin_differs_in_one_layer_without_weights(small):
+    plain, interpretable = (cam_cnn(LABELS, frontend=small, interpretable=chosen) for chosen in (False, True))
+    assert [w.shape for w in plain.get_weights()] == [w.shape for w in interpretable.get_weights()]
+    own = [layer for layer in interpretable.layers if isinstance(layer, InterpretableFilters)]
+    assert len(own) == 1
+    assert (own[0].weight, own[0].tau, own[0].peak) == (0.1, 1.0, 1.0)
+    assert cam_cnn(LABELS, interpretable=True, weight=0.5, frontend=small).get_layer("interpretable").weight == 0.5
+
+
+def test_levels_of_the_bands_do_not_matter_once_learned(toy, small):
+    """Batch norm by band: another level of each band leaves what a fresh network is trained on as it was."""
+    network = cam_cnn(LABELS, frontend=small, width=0.25)
+    data = toy(32).data[..., None]
+    shifted = data * np.linspace(0.5, 2, small.mels)[:, None] + np.linspace(-3, 3, small.mels)[:, None]
+    body = keras.Model(network.input, network.get_layer("bands").output)
+    np.testing.assert_allclose(body(data, training=True), body(shifted, training=True), atol=2e-2)
+
+
+def test_augmented_training_mixes_labels_and_learns(toy, small, monkeypatch):
+    given = []
+    original = keras.Model.train_on_batch
+
+    def seen(self, x, y, *rest, **options):
+        given.append(np.array(y))
+        return original(self, x, y, *rest, **options)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", seen)
+    recipe = Recipe(epochs=6, batch_size=16, learning_rate=3e-3, drop_period=4)
+    augmentation = Augmentation(crop=False, mixup=0.5)
+    network = cam_cnn(LABELS, frontend=small, width=0.25)
+    options = {"augmentation": augmentation, "cache": False, "verbose": False}
+    trained, _ = fine_tune(network, toy(64), toy(16), recipe, **options)
+    assert all(y.shape == (16, 2) for y in given)
+    assert any(((y > 0.05) & (y < 0.95)).any() for y in given)
+    assert accuracy(predict(trained, toy(16), cache=False))["accuracy"] == 1
+
+
+def test_augmentation_is_repeatable_and_part_of_the_cache_key(toy, small):
+    train, validation = toy(32), toy(16)
+    network = cam_cnn(LABELS, frontend=small, width=0.25)
+    recipe = Recipe(epochs=2, batch_size=16)
+
+    def weights(augmentation, **options):
+        return fine_tune(network, train, validation, recipe, augmentation=augmentation, verbose=False, **options)[0]
+
+    one, two = (weights(Augmentation(crop=False), cache=False).get_weights() for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+    kept = weights(Augmentation(crop=False)).get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(one, kept, strict=True))
+    other = weights(Augmentation(crop=False, mixup=0)).get_weights()
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_head_alone_is_not_augmented(toy, small):
+    network = cam_cnn(LABELS, frontend=small, width=0.25)
+    with pytest.raises(ValueError, match="nothing to augment"):
+        fine_tune(network, toy(8), toy(8), Recipe(trainable="head"), augmentation=Augmentation(crop=False))
