@@ -1,11 +1,12 @@
-"""Can a map be trusted? Agreement between methods."""
+"""Can a map be trusted? Agreement between methods, and maps against evidence that is known."""
 
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
-from .errors import UnknownLabelError
+from .datasets.synthesis import evidence_mask
+from .errors import MissingDataError, UnknownLabelError
 
 
 def agreement(maps, labels, *, top=0.1):
@@ -57,3 +58,56 @@ def agreement(maps, labels, *, top=0.1):
             correlation = cells[one].corr(cells[two], "spearman") if cells[[one, two]].nunique().min() > 1 else np.nan
             rows.append(about | {"rank_correlation": correlation, "overlap": both / smaller})
     return pd.DataFrame(rows).set_index(["patch", "label", "methods"])
+
+
+def evidence_score(maps, clips):
+    """How far maps point at the evidence of synthetic sounds, patch by patch.
+
+    Only positive values count. Cells are those of the maps; in each column of time and row of frequency they count
+    alike, so an even map has `mass` equal to `area`, and a peak placed at random hits as often as `area` says.
+
+    Parameters
+    ----------
+    maps : xarray.DataArray [patch, ..., time (s), frequency (Hz)]
+        From `explain` or `deconvolve`, with the coordinates `clip` and `start` along `patch`.
+    clips : pandas.DataFrame
+        Their clip table, with `evidence`: boxes (start_s, stop_s, low_hz, high_hz) in each clip.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by `patch` and the map's other dimensions, such as `label`: `hit` (whether the strongest cell lies in
+        the evidence), `mass` (share of the map's sum that lies there) and `area` (share of the cells that do). `hit`
+        and `mass` are NaN for maps without a positive value.
+
+    Raises
+    ------
+    MissingDataError
+        If the clips have no evidence, or the maps do not say which clip and when they are of.
+    """
+    if "evidence" not in clips:
+        raise MissingDataError("the clip table has no column evidence: only synthetic sounds know where theirs lies.")
+    absent = [name for name in ("clip", "start", "time", "frequency") if name not in maps.coords]
+    if absent or not set(maps["clip"].values.tolist()) <= set(clips.index):
+        found = f"lack {', '.join(absent)}" if absent else "are of clips that the table does not hold"
+        raise MissingDataError(f"the maps {found}. Give maps as explain returns them, and the table of their clips.")
+    time, frequency = maps["time"].values, maps["frequency"].values
+    inside = [
+        evidence_mask(clips.at[clip, "evidence"], start + time, frequency)
+        for clip, start in zip(maps["clip"].values.tolist(), maps["start"].values, strict=True)
+    ]
+    inside = maps.isel({dim: 0 for dim in maps.dims if dim not in ("patch", "time", "frequency")}, drop=True).copy(
+        data=np.reshape(inside, (len(inside), len(time), len(frequency)))
+    )
+    cells = ("time", "frequency")
+    positive = maps.clip(min=0).astype(np.float64)
+    total, peak = positive.sum(cells), positive.max(cells)
+    some = total > 0
+    # Of cells that are equally strong, the share inside counts.
+    strongest = positive == peak
+    hit = (strongest & inside).sum(cells) / strongest.sum(cells)
+    mass = (positive * inside).sum(cells) / total.where(some)
+    table = {"hit": hit.where(some), "mass": mass, "area": inside.mean(cells).broadcast_like(hit)}
+    index = [dim for dim in maps.dims if dim not in cells]
+    columns = {name: values.transpose(*index).reset_coords(drop=True).to_series() for name, values in table.items()}
+    return pd.DataFrame(columns)

@@ -1,12 +1,13 @@
-"""Agreement between maps."""
+"""Agreement between maps, and maps against known evidence."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy import stats
 
-from audiointerp.errors import UnknownLabelError
-from audiointerp.trust import agreement
+from audiointerp.errors import MissingDataError, UnknownLabelError
+from audiointerp.trust import agreement, evidence_score
 
 
 def array(values, labels=("a", "b")):
@@ -51,3 +52,64 @@ def test_what_cannot_be_compared_is_said(maps):
         agreement(maps, ["a", "b"])
     with pytest.raises(UnknownLabelError, match=r"'c'.*a, b"):
         agreement(maps, ["a", "b", "c"])
+
+
+TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
+
+
+@pytest.fixture
+def clips():
+    """The patch of clip 4 begins at 1 s: its box holds frames 1 and 2 of bands 1 and 2. Clip 9: band 3 throughout."""
+    boxes = [[(1.05, 1.25, 150.0, 500.0)], [(0.0, 9.0, 700.0, 900.0)]]
+    return pd.DataFrame({"evidence": boxes}, index=[4, 9])
+
+
+def placed(values):
+    coords = {"patch": [11, 12], "clip": ("patch", [4, 9]), "start": ("patch", [1.0, 0.0])}
+    coords |= {"label": ["a", "b"], "time": TIME, "frequency": FREQUENCY}
+    return xr.DataArray(np.asarray(values, float), coords, ("patch", "label", "time", "frequency"))
+
+
+def test_evidence_by_hand(clips):
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 1, 1], values[0, 0, 4, 3] = 3, 1  # 3 of 4 inside, and the peak
+    values[0, 1, 0, 0], values[0, 1, 2, 2], values[0, 1, 3, 3] = (
+        2,
+        1,
+        -9,
+    )  # 1 of 3 inside, peak outside; minus is nothing
+    values[1, 0, :, 3] = 1
+    table = evidence_score(placed(values), clips)
+    assert table.index.names == ["patch", "label"]
+    assert table.loc[(11, "a")].tolist() == [1, 0.75, 4 / 20]
+    assert table.loc[(11, "b")].tolist() == pytest.approx([0, 1 / 3, 4 / 20])
+    assert table.loc[(12, "a")].tolist() == [1, 1, 5 / 20]
+    assert table.loc[(12, "b")][["hit", "mass"]].isna().all()
+
+
+def test_even_map_has_what_chance_gives(clips):
+    table = evidence_score(placed(np.ones((2, 2, 5, 4))), clips)
+    np.testing.assert_allclose(table["mass"], table["area"])
+    np.testing.assert_allclose(table["hit"], table["area"])
+
+
+def test_random_peaks_hit_as_often_as_the_area_says(rng, clips):
+    hits = [evidence_score(placed(rng.uniform(size=(2, 2, 5, 4))), clips) for _ in range(300)]
+    means = pd.concat(hits).groupby("patch").mean()
+    np.testing.assert_allclose(means["hit"], means["area"], atol=0.06)
+
+
+def test_maps_without_labels(clips):
+    table = evidence_score(placed(np.ones((2, 2, 5, 4))).isel(label=0, drop=True), clips)
+    assert table.index.names == ["patch"]
+    assert table.loc[12, "area"] == 0.25
+
+
+def test_evidence_needs_boxes_and_places(clips):
+    maps = placed(np.ones((2, 2, 5, 4)))
+    with pytest.raises(MissingDataError, match="no column evidence"):
+        evidence_score(maps, clips.drop(columns="evidence"))
+    with pytest.raises(MissingDataError, match="lack start"):
+        evidence_score(maps.drop_vars("start"), clips)
+    with pytest.raises(MissingDataError, match="clips that the table does not hold"):
+        evidence_score(maps, clips.iloc[:1])
