@@ -6,15 +6,19 @@ import keras
 import pandas as pd
 
 from . import datasets
+from .augmentation import Augmentation
 from .datasets.clips import split
 from .fitting import Recipe
+from .networks.genre import cam_cnn, interpretable_cnn, plain_cnn
 from .networks.heads import frontend_of
 from .networks.vggish import vggish
 from .networks.yamnet import yamnet
 from .patches import Patches, make_patches
 from .training import fine_tune
 
-NETWORKS = {"vggish": vggish, "yamnet": yamnet}
+PRETRAINED = {"vggish": vggish, "yamnet": yamnet}
+GENRE = {"plain_cnn": plain_cnn, "cam_cnn": cam_cnn, "interpretable_cnn": interpretable_cnn}
+NETWORKS = PRETRAINED | GENRE
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,10 @@ def prepare(
     ----------
     data : str or path
         Data set or folder, see `load`.
-    network : {"vggish", "yamnet"}
+    network : {"vggish", "yamnet", "plain_cnn", "cam_cnn", "interpretable_cnn"}
+        The last three are for music: they learn from segments of 3 s that do not overlap.
     weights : {"audioset", "random"} or path
-        To start from.
+        To start from; the networks for music start from random ones in any case.
     width : float
         Factor on the number of filters; below 1 only with random weights.
     by, fold
@@ -84,10 +89,12 @@ def prepare(
     clips = datasets.load(data)
     parts = split(clips, by, fold=fold, seed=seed)
     untrained = build(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
-    train, validation = (make_patches(part, frontend_of(untrained)) for part in parts)
+    overlap = 0.0 if network in GENRE else 0.75
+    train, validation = (make_patches(part, frontend_of(untrained), overlap=overlap) for part in parts)
     recipe = recipe or default_recipe(network, weights, width=width, seed=seed)
     sounding = (train[~train.silent], validation[~validation.silent])
-    trained, history = fine_tune(untrained, *sounding, recipe, verbose=verbose)
+    augmentation = default_augmentation(network)
+    trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, verbose=verbose)
     return Study(clips, train, validation, trained, history)
 
 
@@ -95,19 +102,26 @@ def build(network, labels, *, weights="audioset", width=1.0, seed=0):
     """A network by its name, with a new head for `labels`."""
     if network not in NETWORKS:
         raise ValueError(f"network={network!r}: expected one of {', '.join(NETWORKS)}.")
-    return NETWORKS[network](labels, weights=weights, width=width, seed=seed)
+    if network in GENRE:
+        return GENRE[network](labels, width=width, seed=seed)
+    return PRETRAINED[network](labels, weights=weights, width=width, seed=seed)
 
 
 def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     """The recipe that suits a network and the weights it starts from.
 
     VGGish follows the MathWorks example, at a tenth of its rate from random weights of full width. YAMNet's pretrained
-    body is kept as it is and the head alone is trained, for longer; from random weights all of it is.
+    body is kept as it is and the head alone is trained, for longer; from random weights all of it is. Networks for
+    music see small batches; those that are augmented learn for longer.
 
     Returns
     -------
     Recipe
     """
+    if network == "plain_cnn":
+        return Recipe(epochs=10, batch_size=32, drop_period=4, seed=seed)
+    if network in GENRE:
+        return Recipe(epochs=24, batch_size=32, learning_rate=3e-3, drop_period=8, validate_every=100, seed=seed)
     if network == "yamnet" and weights != "random":
         return Recipe(epochs=20, drop_period=8, trainable="head", seed=seed)
     if network == "yamnet":
@@ -115,3 +129,13 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     if weights == "random" and width > 0.5:
         return Recipe(learning_rate=1e-4, seed=seed)
     return Recipe(seed=seed)
+
+
+def default_augmentation(network):
+    """The augmentation that suits a network: none but for those that would learn a few tracks by heart.
+
+    Returns
+    -------
+    Augmentation or None
+    """
+    return Augmentation() if network in ("cam_cnn", "interpretable_cnn") else None

@@ -8,7 +8,7 @@ from .heads import add_head, scaled
 
 layers = keras.layers
 FILTERS = (16, 32, 64)
-LAST = "conv4"  # the convolution whose maps CAM and CRM read
+WEIGHT = 0.002  # of the filter loss: at 0.01 its 64 filters outweigh the classes
 
 
 def plain_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
@@ -41,7 +41,7 @@ def plain_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     return add_head(keras.Model(inputs, x, name="plain_cnn"), labels, frontend, seed=seed + 100)
 
 
-def cam_cnn(labels, *, interpretable=False, width=1.0, seed=0, frontend=MUSIC, **options):
+def cam_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     """Four convolutions with batch norm, then the average of each feature map and one dense layer.
 
     What a filter gives to a class is then its average times one weight, so that CAM and CRM are exact.
@@ -50,12 +50,8 @@ def cam_cnn(labels, *, interpretable=False, width=1.0, seed=0, frontend=MUSIC, *
     ----------
     labels : sequence of str
         Class names.
-    interpretable : bool
-        Put `InterpretableFilters` after the last convolution.
     width, seed, frontend
         As for `plain_cnn`.
-    **options
-        Of `InterpretableFilters`; by default ``weight=0.1, tau=1, peak=1``, which suit maps after batch norm.
 
     Returns
     -------
@@ -65,6 +61,36 @@ def cam_cnn(labels, *, interpretable=False, width=1.0, seed=0, frontend=MUSIC, *
     ----------
     Zhou et al., Learning deep features for discriminative localization, CVPR 2016.
     """
+    return _averaged("cam_cnn", labels, None, width, seed, frontend)
+
+
+def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=1.0, width=1.0, seed=0, frontend=MUSIC):
+    """`cam_cnn` with `InterpretableFilters` after its last convolution, and otherwise the same initial weights.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Class names.
+    weight : float
+        Factor on the filter loss, which is summed over the filters; 0 leaves the mask alone.
+    tau, peak : float
+        See `InterpretableFilters`; 1 suits maps after batch norm.
+    width, seed, frontend
+        As for `plain_cnn`.
+
+    Returns
+    -------
+    keras.Model [(n, frames, mels, 1) -> (n, classes)]
+
+    References
+    ----------
+    Zhang, Wu & Zhu, Interpretable Convolutional Neural Networks, CVPR 2018.
+    """
+    masked = InterpretableFilters(weight, tau, peak=peak, name="interpretable")
+    return _averaged("interpretable_cnn", labels, masked, width, seed, frontend)
+
+
+def _averaged(name, labels, masked, width, seed, frontend):
     x = inputs = _input(frontend)
     x = layers.BatchNormalization(axis=2, momentum=0.9, name="bands")(x)  # each mel band has a level of its own
     for number, filters in enumerate((*FILTERS, FILTERS[-1]), 1):
@@ -74,12 +100,11 @@ def cam_cnn(labels, *, interpretable=False, width=1.0, seed=0, frontend=MUSIC, *
         )(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"bn{number}")(x)
         x = layers.ReLU(name=f"relu{number}")(x)
-        if number < 4:
+        if number <= len(FILTERS):
             x = layers.MaxPooling2D(2, name=f"pool{number}")(x)
-    if interpretable:
-        x = InterpretableFilters(**{"weight": 0.1, "tau": 1.0, "peak": 1.0, **options}, name="interpretable")(x)
+    if masked:
+        x = masked(x)
     x = layers.GlobalAveragePooling2D(name="embedding")(x)
-    name = "interpretable_cnn" if interpretable else "cam_cnn"
     return add_head(keras.Model(inputs, x, name=name), labels, frontend, seed=seed + 100)
 
 

@@ -6,7 +6,9 @@ maps have time across in seconds and frequency up in Hz, on a mel scale: every b
 
 from .averages import frequency_profile, label_average
 from .charts import accuracy_bars, confused_pairs, label_counts, scores_over_time
+from .comparison import network_comparison
 from .confusion import confusion_chart
+from .filters import filter_comparison, filter_grid, filter_label_matrix
 from .maps import compare_labels, map_grid
 from .neurons import activation_curve, class_owners, neuron_class_matrix, neuron_classes, selective_neurons
 from .probes import distillation_curves, paired_layers, probe_by_layer, probe_grid, recall_bars
@@ -24,11 +26,15 @@ __all__ = [
     "confused_pairs",
     "confusion_chart",
     "distillation_curves",
+    "filter_comparison",
+    "filter_grid",
+    "filter_label_matrix",
     "frequency_profile",
     "label_average",
     "label_counts",
     "layers_against_chance",
     "map_grid",
+    "network_comparison",
     "neuron_class_matrix",
     "neuron_classes",
     "outline",

@@ -10,7 +10,7 @@ from audiointerp.fitting import Recipe
 from audiointerp.frontend import MUSIC
 from audiointerp.maps import explain
 from audiointerp.networks.filterloss import InterpretableFilters
-from audiointerp.networks.genre import cam_cnn, plain_cnn
+from audiointerp.networks.genre import WEIGHT, cam_cnn, interpretable_cnn, plain_cnn
 from audiointerp.networks.heads import frontend_of, labels_of, load_network, save_network
 from audiointerp.training import fine_tune
 
@@ -18,7 +18,7 @@ LABELS = ["high", "low"]
 KINDS = {
     "plain": plain_cnn,
     "cam": cam_cnn,
-    "interpretable": lambda labels, **options: cam_cnn(labels, interpretable=True, **options),
+    "interpretable": interpretable_cnn,
 }
 
 
@@ -82,12 +82,12 @@ def test_cam_adds_up_to_the_logits(toy, small):
 
 
 def test_interpretable_twin_differs_in_one_layer_without_weights(small):
-    plain, interpretable = (cam_cnn(LABELS, frontend=small, interpretable=chosen) for chosen in (False, True))
-    assert [w.shape for w in plain.get_weights()] == [w.shape for w in interpretable.get_weights()]
+    plain, interpretable = (make(LABELS, frontend=small) for make in (cam_cnn, interpretable_cnn))
+    assert all(np.array_equal(a, b) for a, b in zip(plain.get_weights(), interpretable.get_weights(), strict=True))
     own = [layer for layer in interpretable.layers if isinstance(layer, InterpretableFilters)]
     assert len(own) == 1
-    assert (own[0].weight, own[0].tau, own[0].peak) == (0.1, 1.0, 1.0)
-    assert cam_cnn(LABELS, interpretable=True, weight=0.5, frontend=small).get_layer("interpretable").weight == 0.5
+    assert (own[0].weight, own[0].tau, own[0].peak) == (WEIGHT, 1.0, 1.0)
+    assert interpretable_cnn(LABELS, weight=0.5, frontend=small).get_layer("interpretable").weight == 0.5
 
 
 def test_levels_of_the_bands_do_not_matter_once_learned(toy, small):

@@ -1,0 +1,181 @@
+"""Networks side by side: cross-validated, by segment and by clip, and what the way of dividing does to the number."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from .errors import MissingDataError
+from .evaluation import accuracy, predict, vote
+from .training import fine_tune
+
+RESAMPLES = 2_000
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidation:
+    """What a network said of patches that it was not trained on.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame [patches]
+        As from `predict`, with the fold that held each patch out.
+    networks : dict
+        The trained network of each fold.
+    parameters : int
+        Trainable and fixed weights of the network.
+    seconds_per_epoch : float
+        Training alone, mean over the folds, on the machine that trained.
+    """
+
+    predictions: pd.DataFrame
+    networks: dict
+    parameters: int
+    seconds_per_epoch: float
+
+
+def segment_folds(patches, *, count=5, seed=0):
+    """Folds drawn patch by patch, so that patches of one clip stand on both sides: what leaks, and by how much.
+
+    Parameters
+    ----------
+    patches : Patches [n]
+    count : int
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray [n], int
+        From 1 to `count`; each label is spread evenly.
+    """
+    if not 2 <= count <= len(patches):
+        raise ValueError(f"count={count}: expected a number of folds from 2 to the number of patches, {len(patches)}.")
+    order = np.random.default_rng(seed).permutation(len(patches))
+    rank = pd.Series(order).groupby(patches.label[order]).cumcount().to_numpy()
+    folds = np.empty(len(patches), int)
+    folds[order] = rank % count + 1
+    return folds
+
+
+def cross_validate(
+    network, patches, recipe=None, *, folds=None, only=None, augmentation=None, cache=True, progress=True
+):
+    """Train a copy of a network without each fold in turn, and predict that fold with it.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+        Untrained, or pretrained on other sounds.
+    patches : Patches [n]
+        Silent ones are predicted, not trained on.
+    recipe : Recipe, optional
+    folds : array_like [n], optional
+        Of each patch; the patches' own by default. `segment_folds` gives folds that leak.
+    only : sequence of int, optional
+        Folds to hold out; all by default.
+    augmentation : Augmentation, optional
+    cache : bool
+    progress : bool
+        Show a bar over the folds.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    MissingDataError
+        If there are fewer than two folds, a fold asked for is empty, or no patch of a fold's label is left to train on.
+    PatchShapeError, UnknownLabelError
+        As `fine_tune`.
+    """
+    folds = np.asarray(patches.table["fold"] if folds is None else folds)
+    held_out = _check_folds(patches, folds, only)
+    predictions, networks, seconds = [], {}, []
+    for fold in tqdm(held_out, f"cross-validation of {network.name}", unit="fold", leave=False, disable=not progress):
+        train, test = patches[(folds != fold) & ~patches.silent], patches[folds == fold]
+        sounding = test[~test.silent] if (~test.silent).any() else test
+        trained, history = fine_tune(
+            network, train, sounding, recipe, augmentation=augmentation, cache=cache, verbose=False
+        )
+        networks[fold] = trained
+        predictions.append(predict(trained, test, cache=cache).assign(fold=fold))
+        seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
+    return CrossValidation(pd.concat(predictions), networks, network.count_params(), float(np.mean(seconds)))
+
+
+def clip_bootstrap(predictions, *, confidence=0.95, seed=0):
+    """Share of patches that are right, with an interval that knows that patches of one clip are alike.
+
+    Clips, not patches, are drawn with replacement.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`, with `clip`.
+    confidence : float
+    seed : int
+
+    Returns
+    -------
+    pandas.Series
+        `accuracy`, `low`, `high`, `right`, `n`, as from `accuracy`.
+
+    References
+    ----------
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993 (percentile interval).
+    """
+    right = (predictions["predicted"] == predictions["label"]).groupby(predictions["clip"]).agg(["sum", "size"])
+    draws = np.random.default_rng(seed).integers(0, len(right), (RESAMPLES, len(right)))
+    sums = right.to_numpy()[draws].sum(axis=1)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    total, n = int(right["sum"].sum()), int(right["size"].sum())
+    return pd.Series({"accuracy": total / n, "low": low, "high": high, "right": total, "n": n})
+
+
+def compare_networks(results, *, seed=0):
+    """One table of several networks and ways of dividing.
+
+    Parameters
+    ----------
+    results : dict
+        ``{(network, split): CrossValidation}``.
+    seed : int
+        For the intervals of segments.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a network and split: `network`, `split`, `segments` (accuracy by segment) with `segments_low` and
+        `segments_high` (clips drawn with replacement), `tracks` (vote per clip) with `tracks_low` and `tracks_high`
+        (Wilson), `n` (clips), `parameters`, `seconds_per_epoch`.
+    """
+    rows = []
+    for (network, split), result in results.items():
+        row = {"network": network, "split": split}
+        for name, found in (
+            ("segments", clip_bootstrap(result.predictions, seed=seed)),
+            ("tracks", accuracy(vote(result.predictions))),
+        ):
+            row |= {name: found["accuracy"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
+        row |= {"n": int(found["n"]), "parameters": result.parameters, "seconds_per_epoch": result.seconds_per_epoch}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _check_folds(patches, folds, only):
+    known = sorted(set(folds.tolist()))
+    if folds.shape != (len(patches),):
+        raise ValueError(f"folds of shape {folds.shape}: expected one of each of the {len(patches)} patches.")
+    if len(known) < 2:
+        raise MissingDataError(f"all patches are in fold {known}: a network is tested on a fold it was not trained on.")
+    held_out = known if only is None else list(dict.fromkeys(only))
+    if absent := [fold for fold in held_out if fold not in known]:
+        raise MissingDataError(f"folds {absent} have no patches; there are {known}.")
+    for fold in held_out:
+        if unheard := sorted(set(patches.label[folds == fold]) - set(patches.label[folds != fold])):
+            raise MissingDataError(
+                f"fold {fold}: no patch of {', '.join(unheard)} is left to train on. Give every label two folds."
+            )
+    return held_out
