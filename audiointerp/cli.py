@@ -11,6 +11,7 @@ from .errors import AudioInterpError, MissingDataError
 
 DOWNLOADS = {
     **datasets.DOWNLOADS,
+    "imagenet": "audiointerp.networks.imagenet:find_weights",
     "soundnet": "audiointerp.networks.soundnet:find_weights",
     "soundnet-features": "audiointerp.soundnet_features:download_soundnet_features",
     "vggish": "audiointerp.networks.vggish:find_checkpoint",

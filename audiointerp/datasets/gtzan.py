@@ -17,7 +17,7 @@ from .remote import Remote, fetch
 
 CITATION = "Tzanetakis & Cook, Musical Genre Classification of Audio Signals, IEEE Trans. Speech Audio Process. 2002"
 LICENCE = "no open licence: for research and teaching on your own machine; never publish its audio"
-_OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load(folder) with folders of your own songs'
+_OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load() a folder of your own songs'
 
 ARCHIVE = Remote(
     name="GTZAN (1.2 GB)",

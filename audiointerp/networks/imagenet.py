@@ -76,7 +76,7 @@ def imagenet(labels, *, weights="imagenet", seed=0, frontend=MUSIC):
         )
     if weights == "random":
         return add_head(_body(frontend, seed, MEAN, DEVIATION), labels, frontend, seed=seed + 100)
-    path = fetch(WEIGHTS, data_folder() / "weights") if weights == "imagenet" else Path(weights)
+    path = find_weights() if weights == "imagenet" else Path(weights)
     arrays = _read(path)
     network = add_head(_body(frontend, seed, *_colours(arrays, path)), labels, frontend, seed=seed + 100)
     _fill(network, arrays, path)
@@ -84,6 +84,17 @@ def imagenet(labels, *, weights="imagenet", seed=0, frontend=MUSIC):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     return network
+
+
+def find_weights():
+    """Path of the ImageNet weights: in the data folder, otherwise downloaded and checked.
+
+    Raises
+    ------
+    MissingDataError, ChecksumError
+        If they could not be had.
+    """
+    return fetch(WEIGHTS, data_folder() / "weights")
 
 
 def _body(frontend, seed, mean, deviation):

@@ -316,7 +316,7 @@ def test_archive_put_there_by_hand_is_used_and_kept(site, tmp_path, packed):
 
 def test_offline(site, tmp_path):
     site.pages.clear()
-    with pytest.raises(MissingDataError, match=r'gtzan/genres\.tar\.gz by hand.*DATA="synthetic_music"'):
+    with pytest.raises(MissingDataError, match=r'gtzan/genres\.tar\.gz by hand.*GENRES="synthetic_music"'):
         load_gtzan(tmp_path)
 
 
