@@ -29,6 +29,7 @@ DATASETS = {
     "esc50": "audiointerp.datasets.esc:load_esc50",
     "gtzan": "audiointerp.datasets.gtzan:load_gtzan",
     "synthetic": "audiointerp.datasets.synthetic:load",
+    "synthetic_music": "audiointerp.datasets.music:load",
 }
 DOWNLOADS = {
     "esc10": "audiointerp.datasets.esc:download_esc10",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from audiointerp.datasets import synthetic
+from audiointerp.datasets import synthetic, synthetic_sets
 from audiointerp.datasets.background import background
 from audiointerp.datasets.signals import audible_rms
 from audiointerp.datasets.synthesis import LABELS, SAMPLE_RATE, clean_boxes, evidence_mask, synthesize
@@ -283,7 +283,7 @@ def test_same_seed_same_bytes(tmp_path):
 
 def test_whole_set_is_not_made_again(monkeypatch):
     first = synthetic.load(clips_per_label=5, seconds=1)
-    monkeypatch.setattr(synthetic, "_make", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(synthetic_sets, "_make", lambda *_: pytest.fail("made again"))
     assert synthetic.load(clips_per_label=5, seconds=1).equals(first)
 
 
@@ -309,7 +309,7 @@ def test_damaged_sound_is_made_again(harm):
 @pytest.mark.parametrize("text", ["", "{", "[]", "[1]", '[{"file": "x.wav"}]', "null"])
 def test_damaged_table_is_made_again(text):
     table = synthetic.load(clips_per_label=5, seconds=1)
-    record = Path(table["path"].iloc[0]).parents[1] / synthetic.TABLE
+    record = Path(table["path"].iloc[0]).parents[1] / synthetic_sets.TABLE
     record.write_text(text)
     assert synthetic.load(clips_per_label=5, seconds=1).equals(table)
     assert len(json.loads(record.read_text())) == 50
@@ -324,7 +324,7 @@ def test_interrupted_making_leaves_nothing_behind(cache, monkeypatch):
             raise KeyboardInterrupt
         return {}
 
-    monkeypatch.setattr(synthetic, "_write", stop_at_third)
+    monkeypatch.setattr(synthetic_sets, "_write", stop_at_third)
     with pytest.raises(KeyboardInterrupt):
         synthetic.load(clips_per_label=5, seconds=1)
     assert list((cache / "synthetic").iterdir()) == []
@@ -334,7 +334,7 @@ def test_full_disk_is_a_cache_error(monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(synthetic, "_write", full)
+    monkeypatch.setattr(synthetic_sets, "_write", full)
     with pytest.raises(CacheError, match="No space left on device"):
         synthetic.load(clips_per_label=5, seconds=1)
 
@@ -345,8 +345,8 @@ def test_set_that_another_process_has_finished_is_left_alone(monkeypatch):
     before = home.stat().st_ino
     with monkeypatch.context() as patch:
         looked = []
-        read = synthetic._read
-        patch.setattr(synthetic, "_read", lambda home: read(home) if looked else looked.append(home))
+        read = synthetic_sets._read
+        patch.setattr(synthetic_sets, "_read", lambda home: read(home) if looked else looked.append(home))
         assert synthetic.load(clips_per_label=5, seconds=1).equals(table)
     assert home.stat().st_ino == before and len(list(home.parent.iterdir())) == 1
 
