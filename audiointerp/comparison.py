@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from .errors import MissingDataError
 from .evaluation import accuracy, predict, vote
+from .song_classifier import fit_song_network, predict_songs, song_network
 from .training import fine_tune
 
 RESAMPLES = 2_000
@@ -35,12 +36,13 @@ class CrossValidation:
     seconds_per_epoch: float
 
 
-def segment_folds(patches, *, count=5, seed=0):
-    """Folds drawn patch by patch, so that patches of one clip stand on both sides: what leaks, and by how much.
+def segment_folds(table, *, count=5, seed=0):
+    """Folds drawn segment by segment: segments of one clip stand on both sides, and what they share leaks.
 
     Parameters
     ----------
-    patches : Patches [n]
+    table : pandas.DataFrame [n]
+        One row a segment, with `label`: the `table` of patches, or song features.
     count : int
     seed : int
 
@@ -48,13 +50,41 @@ def segment_folds(patches, *, count=5, seed=0):
     -------
     numpy.ndarray [n], int
         From 1 to `count`; each label is spread evenly.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than folds, or fewer than two folds.
     """
-    if not 2 <= count <= len(patches):
-        raise ValueError(f"count={count}: expected a number of folds from 2 to the number of patches, {len(patches)}.")
-    order = np.random.default_rng(seed).permutation(len(patches))
-    rank = pd.Series(order).groupby(patches.label[order]).cumcount().to_numpy()
-    folds = np.empty(len(patches), int)
-    folds[order] = rank % count + 1
+    return _spread(table["label"].to_numpy(), count, seed, "segments")
+
+
+def track_folds(table, *, count=5, seed=0):
+    """Folds drawn clip by clip: all segments of one clip stand on the same side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame [n]
+        One row a segment, with `label`, and `clip` as a column or in the index.
+    count, seed
+        As for `segment_folds`.
+
+    Returns
+    -------
+    numpy.ndarray [n], int
+    """
+    clip = table["clip"].to_numpy() if "clip" in table else table.index.get_level_values("clip").to_numpy()
+    label = pd.Series(table["label"].to_numpy()).groupby(clip).first()
+    folds = pd.Series(_spread(label.to_numpy(), count, seed, "clips"), label.index)
+    return folds.loc[clip].to_numpy()
+
+
+def _spread(labels, count, seed, of):
+    if not 2 <= count <= len(labels):
+        raise ValueError(f"count={count}: expected a number of folds from 2 to the number of {of}, {len(labels)}.")
+    order = np.random.default_rng(seed).permutation(len(labels))
+    folds = np.empty(len(labels), int)
+    folds[order] = pd.Series(order).groupby(labels[order]).cumcount().to_numpy() % count + 1
     return folds
 
 
@@ -71,7 +101,7 @@ def cross_validate(
         Silent ones are predicted, not trained on.
     recipe : Recipe, optional
     folds : array_like [n], optional
-        Of each patch; the patches' own by default. `segment_folds` gives folds that leak.
+        Of each patch; the patches' own by default. See `track_folds`, and `segment_folds` for folds that leak.
     only : sequence of int, optional
         Folds to hold out; all by default.
     augmentation : Augmentation, optional
@@ -91,7 +121,7 @@ def cross_validate(
         As `fine_tune`.
     """
     folds = np.asarray(patches.table["fold"] if folds is None else folds)
-    held_out = _check_folds(patches, folds, only)
+    held_out = _check_folds(patches.label, folds, only)
     predictions, networks, seconds = [], {}, []
     for fold in tqdm(held_out, f"cross-validation of {network.name}", unit="fold", leave=False, disable=not progress):
         train, test = patches[(folds != fold) & ~patches.silent], patches[folds == fold]
@@ -103,6 +133,42 @@ def cross_validate(
         predictions.append(predict(trained, test, cache=cache).assign(fold=fold))
         seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
     return CrossValidation(pd.concat(predictions), networks, network.count_params(), float(np.mean(seconds)))
+
+
+def cross_validate_songs(features, recipe=None, *, folds=None, only=None, seed=0, cache=True, progress=True, **options):
+    """`cross_validate` for the network on song features.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame [n]
+        From `song_features`, of whole clips or of segments, with `label`; or published ones.
+    recipe, folds, only, cache, progress
+        As for `cross_validate`.
+    seed : int
+        For the network's weights.
+    **options
+        Of `song_network`.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    MissingDataError
+        As `cross_validate`, or if features are missing.
+    """
+    folds = np.asarray(features["fold"] if folds is None else folds)
+    held_out = _check_folds(features["label"].to_numpy(), folds, only)
+    predictions, networks, seconds, network = [], {}, [], None
+    for fold in tqdm(held_out, "cross-validation of song_network", unit="fold", leave=False, disable=not progress):
+        train, test = features[folds != fold], features[folds == fold]
+        network = song_network(train, sorted(set(features["label"])), seed=seed, **options)
+        networks[fold], history = fit_song_network(network, train, test, recipe, cache=cache, verbose=False)
+        predictions.append(predict_songs(networks[fold], test).assign(fold=fold))
+        seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
+    predictions = pd.concat(predictions, ignore_index=True)
+    return CrossValidation(predictions, networks, network.count_params(), float(np.mean(seconds)))
 
 
 def clip_bootstrap(predictions, *, confidence=0.95, seed=0):
@@ -164,17 +230,17 @@ def compare_networks(results, *, seed=0):
     return pd.DataFrame(rows)
 
 
-def _check_folds(patches, folds, only):
+def _check_folds(labels, folds, only):
     known = sorted(set(folds.tolist()))
-    if folds.shape != (len(patches),):
-        raise ValueError(f"folds of shape {folds.shape}: expected one of each of the {len(patches)} patches.")
+    if folds.shape != (len(labels),):
+        raise ValueError(f"folds of shape {folds.shape}: expected one of each of the {len(labels)} patches.")
     if len(known) < 2:
         raise MissingDataError(f"all patches are in fold {known}: a network is tested on a fold it was not trained on.")
     held_out = known if only is None else list(dict.fromkeys(only))
     if absent := [fold for fold in held_out if fold not in known]:
         raise MissingDataError(f"folds {absent} have no patches; there are {known}.")
     for fold in held_out:
-        if unheard := sorted(set(patches.label[folds == fold]) - set(patches.label[folds != fold])):
+        if unheard := sorted(set(labels[folds == fold]) - set(labels[folds != fold])):
             raise MissingDataError(
                 f"fold {fold}: no patch of {', '.join(unheard)} is left to train on. Give every label two folds."
             )

@@ -77,6 +77,8 @@ PROFILES = {
         "TEACHER": "vggish",
         "SOUNDNET": "student",
         "FEATURES": "own",
+        "GENRES": "synthetic_music",
+        "MERGED": {"loud": ["chiptune", "metal"]},
     },
     # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.
     "recorded": {
@@ -88,6 +90,7 @@ PROFILES = {
         "PREDICTED": "helicopter",
         "SOUNDNET": "official",
         "FEATURES": "published",
+        "GENRES": "gtzan",
     },
     # Everything official, downloaded.
     "full": {
@@ -97,6 +100,8 @@ PROFILES = {
         "WIDTH": 1.0,
         "SOUNDNET": "official",
         "FEATURES": "published",
+        "GENRES": "gtzan",
+        "IMAGENET": "imagenet",
     },
 }
 

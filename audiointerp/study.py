@@ -121,7 +121,7 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     if network == "plain_cnn":
         return Recipe(epochs=10, batch_size=32, drop_period=4, seed=seed)
     if network in GENRE:
-        return Recipe(epochs=24, batch_size=32, learning_rate=3e-3, drop_period=8, validate_every=100, seed=seed)
+        return Recipe(epochs=20, batch_size=32, learning_rate=3e-3, drop_period=6, validate_every=100, seed=seed)
     if network == "yamnet" and weights != "random":
         return Recipe(epochs=20, drop_period=8, trainable="head", seed=seed)
     if network == "yamnet":

@@ -5,11 +5,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp.comparison import CrossValidation, clip_bootstrap, compare_networks, cross_validate, segment_folds
+from audiointerp.comparison import (
+    CrossValidation,
+    clip_bootstrap,
+    compare_networks,
+    cross_validate,
+    cross_validate_songs,
+    segment_folds,
+    track_folds,
+)
 from audiointerp.errors import MissingDataError
 from audiointerp.evaluation import accuracy, vote
 from audiointerp.fitting import Recipe
+from audiointerp.music_features import FEATURES
 from audiointerp.networks.genre import cam_cnn
+from audiointerp.song_classifier import classify_songs
 from audiointerp.training import fine_tune
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=3e-3, drop_period=4)
@@ -28,24 +38,70 @@ def predictions(right, clip, label="a"):
 class TestSegmentFolds:
     def test_every_label_is_spread_evenly(self, toy):
         patches = toy(60, per_clip=3)
-        counts = pd.crosstab(patches.label, segment_folds(patches))
+        counts = pd.crosstab(patches.label, segment_folds(patches.table))
         assert counts.columns.tolist() == [1, 2, 3, 4, 5]
         assert (counts == 6).all(axis=None)
 
     def test_clips_stand_on_both_sides(self, toy):
         patches = toy(60, per_clip=3)
-        by_clip = pd.Series(segment_folds(patches)).groupby(patches.clip).nunique()
+        by_clip = pd.Series(segment_folds(patches.table)).groupby(patches.clip).nunique()
         assert (by_clip > 1).mean() > 0.7
 
     def test_seed(self, toy):
         patches = toy(60, per_clip=3)
-        one, two, other = (segment_folds(patches, seed=seed) for seed in (3, 3, 4))
+        one, two, other = (segment_folds(patches.table, seed=seed) for seed in (3, 3, 4))
         assert (one == two).all() and (one != other).any()
 
     @pytest.mark.parametrize("count", [1, 61])
     def test_impossible_counts(self, toy, count):
         with pytest.raises(ValueError, match=f"count={count}"):
-            segment_folds(toy(60), count=count)
+            segment_folds(toy(60).table, count=count)
+
+
+class TestTrackFolds:
+    def test_clips_stand_on_one_side_and_labels_are_spread(self, toy):
+        patches = toy(60, per_clip=3)
+        folds = track_folds(patches.table)
+        assert (pd.Series(folds).groupby(patches.clip).nunique() == 1).all()
+        assert (pd.crosstab(patches.label, folds) == 6).all(axis=None)
+        assert not np.array_equal(folds, track_folds(patches.table, seed=1))
+
+    def test_clip_may_stand_in_the_index(self, toy):
+        table = toy(60, per_clip=3).table
+        assert (track_folds(table.set_index(["clip", "start"])) == track_folds(table)).all()
+
+    def test_more_folds_than_clips(self, toy):
+        with pytest.raises(ValueError, match="number of clips, 20"):
+            track_folds(toy(60, per_clip=3).table, count=21)
+
+
+class TestSongs:
+    @pytest.fixture
+    def features(self, rng):
+        """Ten clips of three segments; twenty features tell the label."""
+        label = np.repeat(np.arange(10) % 2, 3)
+        values = rng.normal(size=(30, len(FEATURES)))
+        values[:, :20] += 4 * label[:, None]
+        values[:, FEATURES.index("rms_mean")] = 1
+        index = pd.MultiIndex.from_product([range(10), [0.0, 3.0, 6.0]], names=["clip", "start"])
+        table = pd.DataFrame(values, index, FEATURES)
+        table.insert(0, "fold", np.repeat(np.arange(10) // 2 + 1, 3))
+        table.insert(0, "label", np.array(["low", "high"])[label])
+        return table
+
+    def test_each_segment_is_predicted_by_a_network_that_did_not_hear_it(self, features):
+        result = cross_validate_songs(features, **QUIET)
+        assert len(result.predictions) == 30
+        assert sorted(result.networks) == [1, 2, 3, 4, 5]
+        assert result.parameters == 57 * 256 + 256 + 256 * 2 + 2
+        assert accuracy(vote(result.predictions))["accuracy"] > 0.8
+        own = classify_songs(features[features["fold"] != 2], features[features["fold"] == 2], cache=False)
+        np.testing.assert_allclose(result.predictions.query("fold == 2")["high"], own["high"], atol=1e-6)
+
+    def test_leaking_folds(self, features):
+        result = cross_validate_songs(features, folds=segment_folds(features), only=[1, 2], **QUIET)
+        assert sorted(set(result.predictions["fold"])) == [1, 2]
+        assert len(result.predictions) == 12
 
 
 class TestCrossValidate:

@@ -9,6 +9,7 @@ from .heads import add_head, scaled
 layers = keras.layers
 FILTERS = (16, 32, 64)
 WEIGHT = 0.002  # of the filter loss: at 0.01 its 64 filters outweigh the classes
+PEAK = 12.0  # of the mask, which lets few positions pass: averages stay as large as without it, and are learned from
 
 
 def plain_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
@@ -64,7 +65,7 @@ def cam_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     return _averaged("cam_cnn", labels, None, width, seed, frontend)
 
 
-def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=1.0, width=1.0, seed=0, frontend=MUSIC):
+def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=PEAK, width=1.0, seed=0, frontend=MUSIC):
     """`cam_cnn` with `InterpretableFilters` after its last convolution, and otherwise the same initial weights.
 
     Parameters
@@ -74,7 +75,7 @@ def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=1.0, width=1.0, se
     weight : float
         Factor on the filter loss, which is summed over the filters; 0 leaves the mask alone.
     tau, peak : float
-        See `InterpretableFilters`; 1 suits maps after batch norm.
+        See `InterpretableFilters`; a tau of 1 suits maps after batch norm.
     width, seed, frontend
         As for `plain_cnn`.
 

@@ -10,7 +10,7 @@ from audiointerp.fitting import Recipe
 from audiointerp.frontend import MUSIC
 from audiointerp.maps import explain
 from audiointerp.networks.filterloss import InterpretableFilters
-from audiointerp.networks.genre import WEIGHT, cam_cnn, interpretable_cnn, plain_cnn
+from audiointerp.networks.genre import PEAK, WEIGHT, cam_cnn, interpretable_cnn, plain_cnn
 from audiointerp.networks.heads import frontend_of, labels_of, load_network, save_network
 from audiointerp.training import fine_tune
 
@@ -86,7 +86,7 @@ def test_interpretable_twin_differs_in_one_layer_without_weights(small):
     assert all(np.array_equal(a, b) for a, b in zip(plain.get_weights(), interpretable.get_weights(), strict=True))
     own = [layer for layer in interpretable.layers if isinstance(layer, InterpretableFilters)]
     assert len(own) == 1
-    assert (own[0].weight, own[0].tau, own[0].peak) == (WEIGHT, 1.0, 1.0)
+    assert (own[0].weight, own[0].tau, own[0].peak) == (WEIGHT, 1.0, PEAK)
     assert interpretable_cnn(LABELS, weight=0.5, frontend=small).get_layer("interpretable").weight == 0.5
 
 
