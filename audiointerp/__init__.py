@@ -101,7 +101,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "study": ["Study", "build", "default_augmentation", "default_recipe", "prepare"],
         "fitting": ["Recipe"],
         "training": ["embed", "fine_tune"],
-        "trust": ["agreement", "evidence_score"],
+        "trust": ["agreement", "evidence_score", "filter_evidence"],
         "widgets": ["clickable"],
     },
 )

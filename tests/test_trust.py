@@ -1,5 +1,8 @@
 """Agreement between maps, and maps against known evidence."""
 
+from dataclasses import replace
+
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +10,9 @@ import xarray as xr
 from scipy import stats
 
 from audiointerp.errors import MissingDataError, UnknownLabelError
-from audiointerp.trust import agreement, evidence_score
+from audiointerp.frontend import FrontEnd
+from audiointerp.networks.heads import add_head
+from audiointerp.trust import agreement, evidence_score, filter_evidence
 
 
 def array(values, labels=("a", "b")):
@@ -103,6 +108,56 @@ def test_maps_without_labels(clips):
     table = evidence_score(placed(np.ones((2, 2, 5, 4))).isel(label=0, drop=True), clips)
     assert table.index.names == ["patch"]
     assert table.loc[12, "area"] == 0.25
+
+
+def test_faint_cells_count_neither_way(clips):
+    clips["faint"] = [[(1.05, 1.45, 150.0, 500.0)], []]  # frames 1 to 4 of bands 1 and 2, of which 1 and 2 are evidence
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 3, 1], values[0, 0, 1, 1], values[0, 0, 0, 0] = 9, 1, 1
+    table = evidence_score(placed(values), clips)
+    assert table.loc[(11, "a")].tolist() == [0.5, 0.5, 4 / 16]
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 3, 1] = 9
+    assert evidence_score(placed(values), clips).loc[(11, "a")][["hit", "mass"]].isna().all()
+
+
+@pytest.fixture(scope="module")
+def bands():
+    """A network whose two filters answer to the lowest and to the highest bands, and a third to nothing."""
+    kernel = np.zeros((3, 16, 1, 3), np.float32)
+    kernel[1, 2, 0, 0] = kernel[1, 12, 0, 1] = 1
+    kernel[1, 5, 0, 2] = -1
+    layer = keras.layers.Conv2D(3, (3, 16), activation="relu", name="conv")
+    inputs = keras.Input((32, 16, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(layer(inputs))
+    network = add_head(keras.Model(inputs, pooled, name="bands"), ["a", "b"], FrontEnd(frames=32, mels=16))
+    layer.set_weights([kernel, np.zeros(3, np.float32)])
+    return network
+
+
+def test_filters_are_scored_where_they_answer(bands, toy, small, rng):
+    patches = toy(8)
+    patches = replace(patches, data=np.abs(patches.data))
+    low, high = small.frequency[2], small.frequency[12]
+    boxes = [(0.0, 9.0, low - 1, low + 1)]
+    clips = pd.DataFrame({"evidence": [boxes] * 8}, index=range(8))
+    table = filter_evidence(bands, patches, clips, "conv", most=5, progress=False)
+    assert table["patches"].tolist() == [5, 5, 0]
+    assert table.loc[0, ["hit", "mass"]].tolist() == [1, 1]
+    assert table.loc[1, ["hit", "mass"]].tolist() == [0, 0]
+    assert table.loc[0, "area"] == pytest.approx(1 / 16)
+    assert table.loc[2, ["hit", "mass", "area"]].isna().all()
+    assert high > low
+    assert filter_evidence(bands, patches, clips, "conv", filters=[1], progress=False).index.tolist() == [1]
+
+
+def test_one_patch_a_clip(bands, toy, small):
+    patches = toy(8, per_clip=4)
+    patches = replace(patches, data=np.abs(patches.data))
+    clips = pd.DataFrame({"evidence": [[(0.0, 9.0, 0.0, 9e3)]] * 2}, index=range(2))
+    table = filter_evidence(bands, patches, clips, "conv", filters=[0], progress=False)
+    assert table.loc[0, "patches"] == 2
+    assert table.loc[0, "hit"] == 1
 
 
 def test_evidence_needs_boxes_and_places(clips):
