@@ -4,11 +4,14 @@ import pytest
 import soundfile
 
 from audiointerp import study
+from audiointerp.augmentation import Augmentation
+from audiointerp.comparison import cross_validate
 from audiointerp.errors import MissingDataError, WeightsError
 from audiointerp.fitting import Recipe
-from audiointerp.frontend import VGGISH, YAMNET
+from audiointerp.frontend import MUSIC, VGGISH, YAMNET
 from audiointerp.networks.heads import frontend_of, labels_of
-from audiointerp.study import build, default_recipe, prepare
+from audiointerp.patches import make_patches
+from audiointerp.study import build, default_augmentation, default_recipe, prepare
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=3e-3, validate_every=10)
 
@@ -131,3 +134,45 @@ def test_errors_of_the_steps_come_through(sounds, tmp_path):
         prepare(tmp_path / "gone")
     with pytest.raises(WeightsError, match="width 1 only"):
         prepare(sounds, "vggish", width=0.5)
+
+
+@pytest.mark.parametrize("network", ["plain_cnn", "cam_cnn", "interpretable_cnn"])
+def test_networks_for_music_learn_from_segments_that_do_not_overlap(sounds, network, monkeypatch):
+    given = {}
+    original = study.fine_tune
+
+    def noted(network, train, validation, *rest, **options):
+        given.update(options)
+        return original(network, train, validation, *rest, **options)
+
+    monkeypatch.setattr(study, "fine_tune", noted)
+    recipe = Recipe(epochs=1, batch_size=8)
+    result = prepare(sounds, network, width=0.1, recipe=recipe, verbose=False)
+    assert result.network.name == network
+    assert result.train.frontend == MUSIC
+    assert len(result.train) == 16 and (result.train.start == 0).all()  # one segment a clip
+    assert given["augmentation"] == (None if network == "plain_cnn" else Augmentation())
+
+
+def test_recipes_of_the_networks_for_music():
+    assert default_recipe("plain_cnn", seed=3) == Recipe(epochs=10, batch_size=32, drop_period=4, seed=3)
+    augmented = {default_recipe(network, seed=3) for network in ("cam_cnn", "interpretable_cnn")}
+    assert len(augmented) == 1
+    assert augmented.pop().epochs > default_recipe("plain_cnn").epochs
+    assert default_augmentation("vggish") is None
+
+
+def test_cross_validation_finds_the_fold_that_prepare_trained(sounds, monkeypatch):
+    """Notebook 08 trains fold 5 in the open and all folds later: the fifth comes from the cache."""
+    recipe = Recipe(epochs=1, batch_size=8)
+    result = prepare(sounds, "cam_cnn", width=0.1, recipe=recipe, verbose=False)
+    steps = []
+    original = keras.Model.train_on_batch
+    monkeypatch.setattr(keras.Model, "train_on_batch", lambda *a, **o: steps.append(1) or original(*a, **o))
+    segments = make_patches(result.clips, MUSIC, overlap=0)
+    untrained = build("cam_cnn", ["drum", "flute"], width=0.1)
+    options = {"only": [5], "augmentation": default_augmentation("cam_cnn"), "progress": False}
+    found = cross_validate(untrained, segments, recipe, **options)
+    assert not steps
+    for one, two in zip(found.networks[5].get_weights(), result.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)

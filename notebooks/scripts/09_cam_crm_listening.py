@@ -1,0 +1,292 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · CAM, relevance and listening
+#
+# **What you will see.** What in a song makes a network name its genre: class activation maps that add up to the score
+# exactly, relevance over all classes, the filters behind it, and filters sent back to the input. And you will hear
+# each of them: the clip, what a map keeps of it, and what it leaves out. At the end the filters are put to the test on
+# music whose evidence is known.
+#
+# **Time.** TIME_PLACEHOLDER
+#
+# **Follows** items 4, 6, 7 and 10 of the student project on interpretable genre networks.
+
+# %% [markdown]
+# ### Parameters
+#
+# `GENRES` as in notebook 08; `LABEL` is the genre to look at. `SONG` may name a sound file of your own.
+
+# %% tags=["parameters"]
+GENRES = "gtzan"
+LABEL = "metal"
+SONG = ""
+SEED = 0
+
+# %%
+import importlib.util
+
+if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
+    get_ipython().system('pip install -q "git+https://github.com/audiointerp/audiointerp"')
+import audiointerp as ai
+import numpy as np
+import pandas as pd
+import tempfile
+from IPython.display import display
+
+# %% [markdown]
+# ## The network that can be read
+#
+# It is the one of notebook 08 that ends in an average, trained without the last block of each genre's tracks.
+
+# %%
+study = ai.prepare(GENRES, "cam_cnn", fold=5, seed=SEED, verbose=False)
+network, validation, labels = study.network, study.validation, ai.labels_of(study.network)
+predictions = ai.predict(network, validation)
+ai.accuracy(ai.vote(predictions)).to_frame("held-out tracks").T.round(3)
+
+# %% [markdown]
+# ## Class activation maps
+#
+# The segment of `LABEL` that the network is surest of, and the genre it thought of next. **Predict:** do the two
+# genres rest on the same stretches of time, or on the same frequencies?
+
+# %%
+of_label = predictions[predictions["label"] == LABEL]
+surest = of_label[LABEL].idxmax()
+segment = validation[[validation.table.index.get_loc(surest)]]
+second = predictions.loc[surest, labels].astype(float).drop(LABEL).idxmax()
+predictions.loc[[surest], [LABEL, second]].round(3)
+
+# %% tags=["figure:cam"]
+maps = ai.explain(network, segment, "cam")
+ai.plots.compare_labels(segment, {"cam": maps}, (LABEL, second));
+
+# %% [markdown]
+# Red speaks for the genre, blue against it. Grad-CAM would have to cut the blue away; here nothing is lost: the
+# average of a map, plus one number a genre, *is* the score before the softmax. To check it:
+
+# %%
+exact = ai.explain(network, segment, "cam", upsample=None, details=True).squeeze("patch", drop=True)
+sums = exact["map"].mean(exact["map"].dims[1:]) + exact["bias"]
+pd.DataFrame({"average of the map + bias": sums.values, "score of the network": exact["logit"].values}, labels).T.round(4)
+
+# %% [markdown]
+# ## Relevance over all classes
+#
+# Class-selective relevance asks another question: how much would the scores change if one place was taken away? It
+# squares the change, so it knows no for and against; and it can be summed over all genres. **Predict:** is what
+# matters for the choice between all ten the same as what speaks for one?
+
+# %%
+relevance = ai.explain(network, segment, "crm", labels=[LABEL, "all classes"])
+ai.plots.compare_labels(segment, {"crm": relevance}, (LABEL, "all classes"), difference=False);
+
+# %% [markdown]
+# RELEVANCE_PLACEHOLDER
+#
+# ## What speaks for each genre, on average
+#
+# The maps of all held-out segments, averaged within each genre.
+
+# %% tags=["figure:genre_profile"]
+all_maps = ai.explain(network, validation, "cam")
+ai.plots.frequency_profile(all_maps);
+
+# %%
+ai.plots.label_average(all_maps, LABEL);
+
+# %% [markdown]
+# PROFILE_PLACEHOLDER
+#
+# ## The filters behind it
+#
+# Each row is one of the filters of the last convolution, each column a genre; the colour is the mean activation.
+# **Predict:** does a genre have filters of its own?
+
+# %%
+feature_maps = ai.feature_maps(network, validation, "conv4")
+table = ai.label_statistics(feature_maps)
+ai.plots.filter_label_matrix(table);
+
+# %% [markdown]
+# What a filter gives to the score of a genre is its mean activation times one weight. For `LABEL`, these give most:
+
+# %%
+weights = network.get_layer("FCFinal").get_weights()[0][:, labels.index(LABEL)]
+given = pd.DataFrame({"mean activation": table["mean"].xs(LABEL, level="label"), "weight": weights})
+given["given to the score"] = given.prod(axis=1)
+given["share of patches"] = table["active"].xs(LABEL, level="label")
+top = given.nlargest(3, "given to the score")
+top.round(3)
+
+# %% [markdown]
+# The segments that these filters answer to most, one a track, with what is active outlined. Below each, the strongest
+# activation is sent back through the network to the input (deconvolution): what did the filter see?
+
+# %% tags=["figure:deconvolved"]
+chosen = list(top.index[:2])
+back = {number: ai.deconvolve(network, validation, "conv4", number, top=5) for number in chosen}
+ai.plots.filter_grid(validation, feature_maps, chosen, examples=3, deconvolved=back);
+
+# %% [markdown]
+# Filters of the first layers are simpler. Two of the second:
+
+# %%
+edges = ai.feature_maps(network, validation, "conv2")
+busy = edges.mean(["patch", "time", "frequency"]).to_series().nlargest(2).index
+early = {number: ai.deconvolve(network, validation, "conv2", number, top=20) for number in busy}
+ai.plots.filter_grid(validation, edges, list(busy), examples=3, deconvolved=early);
+
+# %% [markdown]
+# DECONVOLVED_PLACEHOLDER
+#
+# ## Listening
+#
+# A map in seconds and hertz can be made a filter: it is laid over the clip's own spectrum, and the sound is what is
+# left. The three sounds are equally loud, so that the ear compares what they hold. **Predict:** what will be kept?
+
+# %%
+path = segment.table["path"].iloc[0]
+heard = {"CAM": ai.listen(path, maps.sel(label=LABEL), frontend=ai.MUSIC)}
+ai.players(heard["CAM"], f"CAM for {LABEL}")
+
+# %% [markdown]
+# The same for the genre that came second, for the relevance over all genres, and for one filter:
+
+# %%
+heard[f"CAM, {second}"] = ai.listen(path, maps.sel(label=second), frontend=ai.MUSIC)
+heard["CRM, all classes"] = ai.listen(path, relevance.sel(label="all classes"), frontend=ai.MUSIC)
+example = back[chosen[0]].isel(patch=[int(back[chosen[0]]["activation"].argmax())])
+song = validation.table.loc[example["patch"].values[0], "path"]
+heard[f"filter {chosen[0]}"] = ai.listen(song, example, frontend=ai.MUSIC)
+display(*(ai.players(sound, name) for name, sound in list(heard.items())[1:]))
+
+# %% [markdown]
+# Or draw a region by hand, here everything below 250 Hz and the second half of the rest:
+
+# %%
+half = ai.MUSIC.patch_seconds / 2
+by_hand = ai.region([(0, 9, 0, 250), (half, 9, 250, 11_000)], ai.MUSIC)
+heard["by hand"] = ai.listen(path, by_hand, frontend=ai.MUSIC, start=float(segment.start[0]))
+ai.players(heard["by hand"], "by hand")
+
+# %% [markdown]
+# In numbers, for those who cannot listen just now: the share of the clip's energy that is kept, by how many decibels
+# it was raised to be as loud as the clip, and the frequency at the centre of its spectrum.
+
+# %%
+def centre(samples):
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    return (np.fft.rfftfreq(len(samples), 1 / 22_050) * power).sum() / max(power.sum(), 1e-12)
+
+rows = {name: {"energy kept": sound.energy_kept, "raised by (dB)": sound.gain_db["kept"] - sound.gain_db["clip"],
+               "centre of the clip (Hz)": centre(sound.clip), "of what is kept": centre(sound.kept),
+               "of what is left out": centre(sound.left_out)} for name, sound in heard.items()}
+pd.DataFrame(rows).T.round(2)
+
+# %% [markdown]
+# LISTEN_PLACEHOLDER
+#
+# To keep the sounds, write them to files:
+
+# %%
+with tempfile.TemporaryDirectory() as folder:  # name a folder of your own instead
+    print([file.name for file in ai.write(heard["CAM"], folder)])
+
+# %% [markdown]
+# ## The test: music whose evidence is known
+#
+# Whether a map points at what makes metal metal, nobody can say for sure. So the same network learns five genres that
+# are made by code. All share the same kind of band; what tells a genre is a signature whose place in time and
+# frequency is known: a drum pattern, a swung cymbal, distorted chords, an arpeggio, an oom-pah-pah. **Predict:** how
+# much of the maps' mass will lie inside?
+
+# %%
+known = ai.prepare("synthetic_music", "cam_cnn", fold=5, seed=SEED, verbose=False)
+held_out = known.validation
+sure = ai.predict(known.network, held_out)
+ai.accuracy(ai.vote(sure)).to_frame("held-out pieces").T.round(3)
+
+# %% tags=["figure:evidence"]
+right = sure[sure["predicted"] == sure["label"]].groupby("label")["score"].idxmax()
+pieces = held_out[held_out.table.index.get_indexer(right)]
+ai.plots.map_grid(pieces, {"cam": ai.explain(known.network, pieces, "cam")}, predictions=sure);
+
+# %% [markdown]
+# The share of each map that lies in the evidence of its own genre (`mass`), and whether its strongest cell does
+# (`hit`); `area` is what a map that knows nothing would have.
+
+# %%
+scores = {}
+for method in ("cam", "crm", "gradcam"):
+    own = ai.evidence_score(ai.explain(known.network, held_out, method), known.clips).reset_index("label")
+    own = own[own["label"] == held_out.table["label"].reindex(own.index)]
+    scores[method] = own.groupby("label").mean()
+pd.concat(scores, axis=1).round(2)
+
+# %% [markdown]
+# And the filters: the strongest activation of each, sent back to the input.
+
+# %%
+by_filter = ai.filter_evidence(known.network, held_out, known.clips, "conv4")
+above = (by_filter["mass"] > by_filter["area"]).sum()
+print(f"{above} of {by_filter['mass'].count()} filters see more of the evidence than chance.")
+by_filter[["hit", "mass", "area"]].describe().loc[["mean", "50%"]].round(3)
+
+# %% [markdown]
+# EVIDENCE_PLACEHOLDER
+#
+# ## A song of your own
+#
+# Name a file in `SONG`. Each of its segments is classified; the map of the surest is heard.
+
+# %%
+if SONG:
+    own_song = ai.make_patches(pd.DataFrame({"path": [SONG]}), ai.MUSIC, overlap=0)
+    scores_of_song = ai.predict(network, own_song)
+    best = scores_of_song["score"].idxmax()
+    named = scores_of_song.loc[best, "predicted"]
+    display(scores_of_song[labels].mean().sort_values(ascending=False).round(3).to_frame("mean score").T)
+    own_map = ai.explain(network, own_song[[best]], "cam", labels=[named])
+    display(ai.players(ai.listen(SONG, own_map, frontend=ai.MUSIC), f"CAM for {named}"))
+
+# %% [markdown]
+# ## What we saw
+#
+# SAW_PLACEHOLDER
+#
+# ## Exercises
+#
+# **1.** Compare CAM with LIME and occlusion on the same segment. Do they agree?
+#
+# <details><summary>Solution</summary>
+#
+# `methods = {name: ai.explain(network, segment, name) for name in ("cam", "lime", "occlusion")}`, then
+# `ai.agreement(methods, [LABEL])`.
+# </details>
+#
+# **2.** Hear what speaks *against* the genre that came second.
+#
+# <details><summary>Solution</summary>
+#
+# `ai.players(ai.listen(path, maps.sel(label=second), frontend=ai.MUSIC, sign="negative"))`.
+# </details>
+#
+# **3.** Do interpretable filters lie in the evidence more often?
+#
+# <details><summary>Solution</summary>
+#
+# `other = ai.prepare("synthetic_music", "interpretable_cnn", fold=5, seed=SEED)`, then
+# `ai.filter_evidence(other.network, other.validation, other.clips, "conv4")`.
+# </details>
