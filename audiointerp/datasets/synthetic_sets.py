@@ -15,7 +15,7 @@ from pathlib import Path
 import joblib
 import pandas as pd
 import soundfile
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from ..errors import CacheError
 from ..settings import cache_folder

@@ -4,6 +4,7 @@ from numbers import Integral
 
 import keras
 import numpy as np
+import tensorflow as tf
 import xarray as xr
 from tqdm import tqdm
 
@@ -75,13 +76,10 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
     Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014; Choi, Fazekas & Sandler,
     Explaining deep convolutional neural networks on music classification, 2016.
     """
-    import tensorflow as tf
-
     if top is not None and not (_is_whole(top) and top >= 1):
         raise ValueError(f"top={top!r}: expected a number of positions, at least 1, or None for all.")
     model = _copy_up_to(network, patches, layer, neuron)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
     def back(batch):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
@@ -129,13 +127,10 @@ def strongest_examples(network, patches, layer, neuron, *, most=9, batch_size=No
         If there is no such layer or neuron, `most` is below 1, or a layer's receptive field is not known.
     PatchShapeError, MissingDataError
     """
-    import tensorflow as tf
-
     if not (_is_whole(most) and most >= 1):
         raise ValueError(f"most={most!r}: expected a number of patches, at least 1.")
     model = _copy_up_to(network, patches, layer, neuron)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
     def strongest(batch):
         activation = model(batch, training=False)[..., neuron]
         flat = tf.reshape(activation, [tf.shape(activation)[0], -1])
@@ -203,8 +198,6 @@ def _check_way(layer, network):
 
 def _rectified_back(layer):
     """A copy of a layer, without its weights; a ReLU's gradient is the positive part of what comes back."""
-    import tensorflow as tf
-
     config = layer.get_config()
     config |= {key: "zeros" for key in config if key.endswith("_initializer")}
     limits = {}
@@ -226,8 +219,6 @@ def _rectified_back(layer):
 
 def _strongest(activation, top):
     """Activations (n, time, frequency) with all but the `top` largest of each patch set to zero."""
-    import tensorflow as tf
-
     shape = tf.shape(activation)
     flat = tf.reshape(activation, [shape[0], -1])
     values, cells = tf.math.top_k(flat, tf.minimum(int(top), tf.shape(flat)[1]))
@@ -238,8 +229,11 @@ def _strongest(activation, top):
 def _batches(function, network, patches, batch_size, progress, title):
     """Both results of a function of patches (n, frames, mels, 1), for all patches."""
     batch = batch_size_for(network, batch_size)
+    if len(patches) > batch:  # for a single batch, tracing takes longer than what it saves
+        signature = [tf.TensorSpec([None, *patches.data.shape[1:], 1], tf.float32)]
+        function = tf.function(function, input_signature=signature)
     bar = tqdm(range(0, len(patches), batch), title, unit="batch", delay=2, leave=False, disable=not progress)
-    parts = [function(patches.data[start : start + batch, ..., None]) for start in bar]
+    parts = [function(tf.convert_to_tensor(patches.data[start : start + batch, ..., None])) for start in bar]
     return [np.concatenate(each) for each in zip(*parts, strict=True)]
 
 

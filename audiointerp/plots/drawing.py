@@ -15,6 +15,7 @@ COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
 LINES = ("-", "--", ":", "-.")
 SMALL, NORMAL = 8.5, 10  # points
 ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
+TICKS_APART = 0.058  # of the axis, so that their numbers do not touch in a small panel
 
 
 def new_axes(ax, width, height):
@@ -37,7 +38,11 @@ def mel_axis(ax, low, high, *, which="y"):
     axis = ax.yaxis if which == "y" else ax.xaxis
     (ax.set_yscale if which == "y" else ax.set_xscale)("function", functions=(hz_to_mel, mel_to_hz))
     (ax.set_ylim if which == "y" else ax.set_xlim)(low, high)
-    axis.set_major_locator(FixedLocator([hz for hz in ROUND_HZ if low <= hz <= high]))
+    ticks, closest = [], TICKS_APART * (hz_to_mel(high) - hz_to_mel(low))
+    for hz in ROUND_HZ:
+        if low <= hz <= high and (not ticks or hz_to_mel(hz) - hz_to_mel(ticks[-1]) >= closest):
+            ticks.append(hz)
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FuncFormatter(hz_text))
     axis.set_label_text("Frequency (Hz)")
 

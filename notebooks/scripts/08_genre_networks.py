@@ -318,8 +318,9 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 #
 # <details><summary>Solution</summary>
 #
-# `ai.cross_validate(ai.cam_cnn(labels), segments, ai.default_recipe("cam_cnn"), augmentation=ai.Augmentation(mixup=0))`,
-# then with `crop=False`, and with no masks (`time_masks=0, frequency_masks=0`). Compare with the intervals in mind.
+# `ai.cross_validate(ai.cam_cnn(labels), segments, recipe, augmentation=ai.Augmentation(mixup=0))`, where
+# `recipe = ai.default_recipe("cam_cnn")`; then with `crop=False`, and without masks (`time_masks=0,
+# frequency_masks=0`). Compare with the intervals in mind.
 # </details>
 #
 # **2.** Give the loss of the interpretable filters ten times its weight. What happens to accuracy and concentration?

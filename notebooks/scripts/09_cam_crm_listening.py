@@ -79,7 +79,7 @@ ai.plots.compare_labels(segment, {"cam": maps}, (LABEL, second));
 # %%
 exact = ai.explain(network, segment, "cam", upsample=None, details=True).squeeze("patch", drop=True)
 sums = exact["map"].mean(exact["map"].dims[1:]) + exact["bias"]
-pd.DataFrame({"average of the map + bias": sums.values, "score of the network": exact["logit"].values}, labels).T.round(4)
+pd.DataFrame({"average of the map + bias": sums, "score of the network": exact["logit"]}, labels).T.round(4)
 
 # %% [markdown]
 # ## Relevance over all classes
@@ -167,7 +167,7 @@ ai.players(heard["CAM"], f"CAM for {LABEL}")
 # %%
 heard[f"CAM, {second}"] = ai.listen(path, maps.sel(label=second), frontend=ai.MUSIC)
 heard["CRM, all classes"] = ai.listen(path, relevance.sel(label="all classes"), frontend=ai.MUSIC)
-example = back[chosen[0]].isel(patch=[int(back[chosen[0]]["activation"].argmax())])
+example = back[chosen[0]].sortby("activation").isel(patch=[-1])
 song = validation.table.loc[example["patch"].values[0], "path"]
 heard[f"filter {chosen[0]}"] = ai.listen(song, example, frontend=ai.MUSIC)
 display(*(ai.players(sound, name) for name, sound in list(heard.items())[1:]))
@@ -202,7 +202,7 @@ pd.DataFrame(rows).T.round(2)
 
 # %%
 with tempfile.TemporaryDirectory() as folder:  # name a folder of your own instead
-    print([file.name for file in ai.write(heard["CAM"], folder)])
+    print([file.name for file in ai.write(heard["CAM"], folder).values()])
 
 # %% [markdown]
 # ## The test: music whose evidence is known
