@@ -121,18 +121,16 @@ def cross_validate(
         As `fine_tune`.
     """
     folds = np.asarray(patches.table["fold"] if folds is None else folds)
-    held_out = _check_folds(patches.label, folds, only)
-    predictions, networks, seconds = [], {}, []
-    for fold in tqdm(held_out, f"cross-validation of {network.name}", unit="fold", leave=False, disable=not progress):
-        train, test = patches[(folds != fold) & ~patches.silent], patches[folds == fold]
+
+    def turn(held_out):
+        train, test = patches[~held_out & ~patches.silent], patches[held_out]
         sounding = test[~test.silent] if (~test.silent).any() else test
         trained, history = fine_tune(
             network, train, sounding, recipe, augmentation=augmentation, cache=cache, verbose=False
         )
-        networks[fold] = trained
-        predictions.append(predict(trained, test, cache=cache).assign(fold=fold))
-        seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
-    return CrossValidation(pd.concat(predictions), networks, network.count_params(), float(np.mean(seconds)))
+        return trained, history, predict(trained, test, cache=cache)
+
+    return _turns(turn, patches.label, folds, only, f"cross-validation of {network.name}", progress)
 
 
 def cross_validate_songs(features, recipe=None, *, folds=None, only=None, seed=0, cache=True, progress=True, **options):
@@ -158,17 +156,17 @@ def cross_validate_songs(features, recipe=None, *, folds=None, only=None, seed=0
     MissingDataError
         As `cross_validate`, or if features are missing.
     """
-    folds = np.asarray(features["fold"] if folds is None else folds)
-    held_out = _check_folds(features["label"].to_numpy(), folds, only)
-    predictions, networks, seconds, network = [], {}, [], None
-    for fold in tqdm(held_out, "cross-validation of song_network", unit="fold", leave=False, disable=not progress):
-        train, test = features[folds != fold], features[folds == fold]
-        network = song_network(train, sorted(set(features["label"])), seed=seed, **options)
-        networks[fold], history = fit_song_network(network, train, test, recipe, cache=cache, verbose=False)
-        predictions.append(predict_songs(networks[fold], test).assign(fold=fold))
-        seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
-    predictions = pd.concat(predictions, ignore_index=True)
-    return CrossValidation(predictions, networks, network.count_params(), float(np.mean(seconds)))
+    folds, labels = np.asarray(features["fold"] if folds is None else folds), features["label"].to_numpy()
+
+    def turn(held_out):
+        train, test = features[~held_out], features[held_out]
+        network = song_network(train, sorted(set(labels)), seed=seed, **options)
+        trained, history = fit_song_network(network, train, test, recipe, cache=cache, verbose=False)
+        return trained, history, predict_songs(trained, test)
+
+    result = _turns(turn, labels, folds, only, "cross-validation of song_network", progress)
+    result.predictions.reset_index(drop=True, inplace=True)
+    return result
 
 
 def clip_bootstrap(predictions, *, confidence=0.95, seed=0):
@@ -228,6 +226,17 @@ def compare_networks(results, *, seed=0):
         row |= {"n": int(found["n"]), "parameters": result.parameters, "seconds_per_epoch": result.seconds_per_epoch}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _turns(turn, labels, folds, only, title, progress):
+    """Hold out each fold in turn: `turn` takes a mask and gives a trained network, its history and predictions."""
+    predictions, networks, seconds = [], {}, []
+    held_out = _check_folds(labels, folds, only)
+    for fold in tqdm(held_out, title, unit="fold", leave=False, disable=not progress):
+        networks[fold], history, found = turn(folds == fold)
+        predictions.append(found.assign(fold=fold))
+        seconds.append(history["elapsed"].iloc[-1] / history["epoch"].iloc[-1])
+    return CrossValidation(pd.concat(predictions), networks, networks[fold].count_params(), float(np.mean(seconds)))
 
 
 def _check_folds(labels, folds, only):

@@ -259,6 +259,31 @@ def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, tar
     assert history["elapsed"].is_monotonic_increasing
 
 
+def test_augmented_batches_are_drawn_anew_each_epoch_and_the_same_after_an_interruption(
+    network, inputs, targets, monkeypatch, steps
+):
+    def augment(rows, rng):
+        return inputs[0][rows] + rng.normal(size=(len(rows), 6)).astype(np.float32), targets[0][rows]
+
+    options = {"augment": augment, "verbose": False}
+    expected, _ = fit(network, inputs, targets, RECIPE, "key", cache=False, **options)
+    given = [x for x, _, _ in steps]
+    assert not any(np.array_equal(given[0], other) for other in given[1:])
+    original = keras.Model.train_on_batch
+
+    def step(self, *arguments, **keywords):
+        if len(steps) == 12 + 6:
+            steps.append(None)
+            raise Interrupted
+        return original(self, *arguments, **keywords)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", step)
+    with pytest.raises(Interrupted):
+        fit(network, inputs, targets, RECIPE, "key", **options)
+    resumed, _ = fit(network, inputs, targets, RECIPE, "key", **options)
+    assert weights_equal(resumed, expected, 1e-5)
+
+
 def test_interrupted_between_the_history_and_the_state_of_an_epoch(network, inputs, targets, monkeypatch, steps):
     """The history then is an epoch ahead of the network, which counts."""
     expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, verbose=False)

@@ -93,7 +93,8 @@ relevance = ai.explain(network, segment, "crm", labels=[LABEL, "all classes"])
 ai.plots.compare_labels(segment, {"crm": relevance}, (LABEL, "all classes"), difference=False);
 
 # %% [markdown]
-# RELEVANCE_PLACEHOLDER
+# In the recorded run metal rests on the middle of the spectrum, pop on its top. Summed over all genres, the top matters
+# most: not what speaks for metal there, but what decides between the others.
 #
 # ## What speaks for each genre, on average
 #
@@ -107,7 +108,9 @@ ai.plots.frequency_profile(all_maps);
 ai.plots.label_average(all_maps, LABEL);
 
 # %% [markdown]
-# PROFILE_PLACEHOLDER
+# Each genre has a profile of its own. In the recorded run metal rests on 1 to 4 kHz and pop and reggae on what lies
+# above 5 kHz, while little below 500 Hz speaks for metal, pop or rock. A profile says where the network looks, not
+# that the genre is there: the production of a few albums may be enough to tell these tracks apart.
 #
 # ## The filters behind it
 #
@@ -149,7 +152,10 @@ early = {number: ai.deconvolve(network, validation, "conv2", number, top=20) for
 ai.plots.filter_grid(validation, edges, list(busy), examples=3, deconvolved=early);
 
 # %% [markdown]
-# DECONVOLVED_PLACEHOLDER
+# In the recorded run the two filters of the last layer see low notes and a wide band of overtones; both answer to
+# several genres, so neither is metal's own. What comes back of the second layer is smaller and simpler: a few
+# neighbouring tones, a short stretch of time. Deconvolution shows what drove an activation, with the signs of the
+# weights on the way, not a sound that would please an ear.
 #
 # ## Listening
 #
@@ -196,7 +202,8 @@ rows = {name: {"energy kept": sound.energy_kept, "raised by (dB)": sound.gain_db
 pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
-# LISTEN_PLACEHOLDER
+# In the recorded run the map for metal keeps the middle of the clip; the one for pop keeps a few percent of its energy,
+# the cymbals, and leaves the rest out. The filter lets only the low notes of its clip pass.
 #
 # To keep the sounds, write them to files:
 
@@ -221,10 +228,13 @@ ai.accuracy(ai.vote(sure)).to_frame("held-out pieces").T.round(3)
 # %% tags=["figure:evidence"]
 right = sure[sure["predicted"] == sure["label"]].groupby("label")["score"].idxmax()
 pieces = held_out[held_out.table.index.get_indexer(right)]
-ai.plots.map_grid(pieces, {"cam": ai.explain(known.network, pieces, "cam")}, predictions=sure);
+panels = ai.plots.map_grid(pieces, {"cam": ai.explain(known.network, pieces, "cam")}, predictions=sure)
+for row, clip, start in zip(panels, pieces.clip, pieces.start):
+    boxes = [(a - start, b - start, *band) for a, b, *band in known.clips.at[clip, "evidence"]]
+    ai.plots.outline(row[1], [box for box in boxes if box[1] > 0 and box[0] < ai.MUSIC.patch_seconds])
 
 # %% [markdown]
-# The share of each map that lies in the evidence of its own genre (`mass`), and whether its strongest cell does
+# Outlined is the evidence. The share of each map that lies in the evidence of its own genre (`mass`), and whether its strongest cell does
 # (`hit`); `area` is what a map that knows nothing would have.
 
 # %%
