@@ -3,6 +3,7 @@
 ``import audiointerp as ai`` loads nothing heavy: each name below is imported when it is first used.
 """
 
+import logging
 import os
 
 import lazy_loader
@@ -11,6 +12,8 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Operations side by side add up gradients in an order of chance: one seed would not give one result.
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+# A notebook goes through many networks, each traced once: TensorFlow takes them for one network traced again and again.
+logging.getLogger("tensorflow").addFilter(lambda record: "triggered tf.function retracing" not in record.getMessage())
 
 __version__ = "0.1.0"
 

@@ -91,6 +91,30 @@ def short(path):
     return "/".join(Path(path).parts[-2:])
 
 
+def report_unreadable(failures, total, on_error):
+    """Say at once which clips of a set could not be used: in an error, or in a warning if they may be left out.
+
+    Parameters
+    ----------
+    failures : list of str
+        What was wrong with each.
+    total : int
+        Clips of the set.
+    on_error : {"raise", "skip"}
+
+    Raises
+    ------
+    UnreadableAudioError
+        If they may not be left out, or none is left.
+    """
+    listed = "\n".join(f"  {text}" for text in failures[:10])
+    more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
+    text = f"{len(failures)} of {total} clips cannot be read:\n{listed}{more}"
+    if on_error == "raise" or len(failures) == total:
+        raise UnreadableAudioError(f"{text}\nMend or remove them, or leave them out with on_error='skip'.")
+    warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)
+
+
 def _decode(path, max_seconds):
     """Samples (n, channels), their rate in Hz, and what had to be repaired."""
     if not path.is_file():

@@ -1,6 +1,6 @@
 """Networks side by side: cross-validated, by segment and by clip, and what the way of dividing does to the number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -165,8 +165,7 @@ def cross_validate_songs(features, recipe=None, *, folds=None, only=None, seed=0
         return trained, history, predict_songs(trained, test)
 
     result = _turns(turn, labels, folds, only, "cross-validation of song_network", progress)
-    result.predictions.reset_index(drop=True, inplace=True)
-    return result
+    return replace(result, predictions=result.predictions.reset_index(drop=True))
 
 
 def clip_bootstrap(predictions, *, confidence=0.95, seed=0):

@@ -49,7 +49,7 @@ def predict(network, patches, *, batch_size=64, precision="float32", cache=True)
 
     key = [digest(network), patches.digest, is_reduced(precision)]
     scores = cached_array("scores", key, compute) if cache else compute()
-    return _table(patches.table, scores.astype(np.float64), labels_of(network))
+    return prediction_table(patches.table, scores.astype(np.float64), labels_of(network))
 
 
 def vote(predictions, *, silent=False):
@@ -222,10 +222,29 @@ def score_columns(predictions):
     return [column for column in predictions if column not in ABOUT]
 
 
-def _table(patch_table, scores, labels):
+def prediction_table(about, scores, labels):
+    """Table of predictions from scores.
+
+    Parameters
+    ----------
+    about : pandas.DataFrame [n]
+        What is known of each row; the columns `ABOUT` are kept.
+    scores : numpy.ndarray [n, classes], float64
+    labels : sequence of str [classes]
+
+    Returns
+    -------
+    pandas.DataFrame [n]
+        As `predict` returns it.
+
+    Raises
+    ------
+    UnknownLabelError
+        If a class has the name of a column.
+    """
     if taken := sorted(set(labels) & set(ABOUT)):
         raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
-    table = patch_table[[c for c in ABOUT if c in patch_table]].copy()
+    table = about[[c for c in ABOUT if c in about]].copy()
     table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
     table["score"] = scores.max(axis=1)
     return pd.concat([table, pd.DataFrame(scores, table.index, labels)], axis=1)

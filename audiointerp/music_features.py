@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import ndimage
 from tqdm import tqdm
 
-from .audio import file_digest, short
+from .audio import file_digest, report_unreadable, short
 from .errors import AudioRepairWarning, MissingDataError, UnreadableAudioError
 from .frontend import WaveformFrontEnd
 from .settings import cache_folder
@@ -94,7 +94,7 @@ def song_features(clips, *, seconds=None, jobs=-1, on_error="raise"):
         starts = np.arange(len(rows)) * (seconds or 0.0)
         about += [(index, start, *values) for start in starts]
     if failures:
-        _report(failures, len(clips), on_error)
+        report_unreadable(failures, len(clips), on_error)
     found = pd.DataFrame(about, columns=["clip", "start", *columns]).astype(clips[columns].dtypes)
     found = pd.concat([found, pd.DataFrame(np.concatenate(parts), columns=FEATURES)], axis=1)
     return found.drop(columns="start").set_index("clip") if seconds is None else found.set_index(["clip", "start"])
@@ -221,12 +221,3 @@ def _medians(rows):
     reach = MEDIAN // 2
     line = np.pad(rows, ((0, 0), (reach, reach)), mode="symmetric")
     return ndimage.median_filter(line.ravel(), size=MEDIAN).reshape(line.shape)[:, reach:-reach]
-
-
-def _report(failures, total, on_error):
-    listed = "\n".join(f"  {text}" for text in failures[:10])
-    more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
-    text = f"{len(failures)} of {total} clips cannot be used:\n{listed}{more}"
-    if on_error == "raise" or len(failures) == total:
-        raise UnreadableAudioError(f"{text}\nMend or remove them, or leave them out with on_error='skip'.")
-    warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)

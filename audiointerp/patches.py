@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from .audio import file_digest, read_with_notes, short
+from .audio import file_digest, read_with_notes, report_unreadable, short
 from .errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from .frontend import VGGISH, FrontEnd
 from .settings import cache_folder
@@ -169,7 +169,7 @@ def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs
             for s, q in zip(start, silent, strict=True)
         ]
     if failures:
-        _report(failures, len(clips), on_error)
+        report_unreadable(failures, len(clips), on_error)
     return Patches(store.array(), pd.DataFrame(rows), frontend)
 
 
@@ -185,15 +185,6 @@ def _try(read, path, frontend, max_seconds):
         return read(file_digest(path), str(path), frontend, max_seconds)
     except UnreadableAudioError as error:
         return None, str(error)
-
-
-def _report(failures, total, on_error):
-    listed = "\n".join(f"  {text}" for text in failures[:10])
-    more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
-    text = f"{len(failures)} of {total} clips cannot be read:\n{listed}{more}"
-    if on_error == "raise" or len(failures) == total:
-        raise UnreadableAudioError(f"{text}\nMend or remove them, or leave them out with on_error='skip'.")
-    warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)
 
 
 class _Store:

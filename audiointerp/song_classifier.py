@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pandas as pd
 
-from .errors import MissingDataError, PatchShapeError, UnknownLabelError
-from .evaluation import ABOUT
+from .errors import MissingDataError, PatchShapeError
+from .evaluation import prediction_table
 from .fitting import Recipe, fit
 from .music_features import FEATURES, SONG
 from .networks.heads import add_head, digest, label_index, labels_of, outputs_of
@@ -178,17 +178,12 @@ def predict_songs(network, features):
     UnknownLabelError
         If a class has the name of a column.
     """
-    labels = labels_of(network)
     scores = outputs_of(network, _values(features, features_of(network))).astype(np.float64)
-    if taken := sorted(set(labels) & set(ABOUT)):
-        raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
     index = features.index.to_frame(index=False)
     index.columns = ["clip", "start"][: index.shape[1]]
-    about = features[[c for c in ABOUT if c in features and c not in index]].reset_index(drop=True)
-    table = pd.concat([index, about], axis=1).assign(silent=features["rms_mean"].to_numpy() == 0)
-    table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
-    table["score"] = scores.max(axis=1)
-    return pd.concat([table, pd.DataFrame(scores, columns=labels)], axis=1)
+    known = features.drop(columns=[name for name in index if name in features]).reset_index(drop=True)
+    about = pd.concat([index, known], axis=1).assign(silent=features["rms_mean"].to_numpy() == 0)
+    return prediction_table(about, scores, labels_of(network))
 
 
 def classify_songs(train, test, recipe=None, *, seed=0, cache=True, verbose=False, **options):

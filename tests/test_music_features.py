@@ -286,7 +286,7 @@ def test_all_bad_clips_are_named_at_once(partly_bad):
     with pytest.raises(UnreadableAudioError) as caught:
         song_features(partly_bad, jobs=1)
     text = str(caught.value)
-    for part in ("3 of 5 clips cannot be used", "c.wav: no audio frames", "gone.wav: No such file", "on_error='skip'"):
+    for part in ("3 of 5 clips cannot be read", "c.wav: no audio frames", "gone.wav: No such file", "on_error='skip'"):
         assert part in text
     assert "d.wav: 0.90 s long; the features need 1.0 s at least" in text
 
