@@ -14,8 +14,8 @@ from .settings import profile_parameters
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
 NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|\s*$)")
-# What a terminal would have overwritten, and a progress bar that is left.
-BAR = re.compile(r"[^\r\n]*\r|[^\r\n|]*\d+%\|[^|\n]*\|[^\[\n]*\[[^\]\n]*\]")
+# A step up to an outer progress bar, what a terminal would have overwritten, and a bar that is left.
+BAR = re.compile(r"\x1b\[A|[^\r\n]*\r|[^\r\n|]*\d+%\|[^|\n]*\|[^\[\n]*\[[^\]\n]*\]")
 # The folder in front of "cell.py:3: UserWarning: …".
 FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+\.py:\d+: \w*Warning)")
 

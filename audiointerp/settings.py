@@ -78,6 +78,7 @@ PROFILES = {
         "SOUNDNET": "student",
         "FEATURES": "own",
         "GENRES": "synthetic_music",
+        "HELD_OUT": [4, 5],
         "MERGED": {"loud": ["chiptune", "metal"]},
     },
     # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.
@@ -91,6 +92,8 @@ PROFILES = {
         "SOUNDNET": "official",
         "FEATURES": "published",
         "GENRES": "gtzan",
+        "HELD_OUT": [1, 2, 3, 4, 5],
+        "PUBLISHED": True,
     },
     # Everything official, downloaded.
     "full": {

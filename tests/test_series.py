@@ -216,6 +216,7 @@ BAR = "training:  40%|████      | 2/5 [00:01<00:02,  1.4batch/s]"
     [
         (f"\r{BAR}", ""),
         (f"\r{BAR}\n", ""),
+        (f"\x1b[A\r{BAR}\x1b[A", ""),
         ("\r" + " " * 40 + "\r", ""),
         ("2024-02-29 10:00:00.123456: I tensorflow/core/util.cc:1] oneDNN\n", ""),
         ("WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n", ""),

@@ -9,6 +9,7 @@ import soundfile
 from tqdm import tqdm
 
 from .. import settings
+from ..audio import short
 from ..errors import AudioInterpError, MissingDataError
 from .archives import unpack
 from .clips import from_folder
@@ -165,7 +166,7 @@ def load_gtzan_features(folder=None):
     if not paths:
         raise MissingDataError(
             f"{base}: no {_FEATURES} there. It has no official address: it comes with Kaggle's \"GTZAN Dataset - Music "
-            f'Genre Classification". Put it at {base / "gtzan" / _FEATURES}, or compute the features of the tracks.'
+            f'Genre Classification". Put it at {base / "gtzan" / _FEATURES}, or go without it (PUBLISHED = False).'
         )
     table = _read_features(paths[0])
     parts = filtered_parts(paths[0].parent)
@@ -226,7 +227,7 @@ def _read(place):
         raise _incomplete(place, empty)
     if len(folds) < len(GENRES) * _TRACKS:
         per_genre = " to ".join(map(str, sorted({counts.min(), counts.max()})))
-        print(f"gtzan in {place}: {len(clips)} of 1,000 tracks, {per_genre} a genre.")
+        print(f"{short(place)}: {len(clips)} of 1,000 tracks, {per_genre} a genre.")
     parts = filtered_parts(_beside(place))
     clips["fold"] = clips["source"].map(folds).astype("int64")
     clips["filtered"] = [parts.get(track, "") for track in clips["source"]]

@@ -17,7 +17,8 @@
 # it can be read, the same with filters that are made to answer to one thing, 57 song features, and networks that
 # learned from other data. One table compares them, and shows how the way of dividing the songs changes every number.
 #
-# **Time.** TIME_PLACEHOLDER
+# **Time.** About 6 minutes the first time, half an hour with all five folds held out; then half a minute. The synthetic
+# music takes 5 minutes.
 #
 # **Follows** items 1 to 3, 5, 8 and 9 of a student project on interpretable genre networks, with the interpretable
 # filters that it did not reach.
@@ -26,14 +27,17 @@
 # ### Parameters
 #
 # `GENRES` is a data set or a folder that holds one folder of songs a genre; `"synthetic_music"` needs no download.
-# `YAMNET` and `IMAGENET` are the weights to transfer from; empty, the network is left out. `FOLDS` are the folds that
-# are held out in turn, `MERGED` the genres to take for one.
+# `YAMNET` and `IMAGENET` are the weights to transfer from; empty, the network is left out. `HELD_OUT` are the folds
+# that are held out in turn, 5 among them; the recorded run takes all five. `PUBLISHED` compares with the table of
+# features that is shared with GTZAN: it has no official address, so put it where the error says. `MERGED` are genres to
+# take for one.
 
 # %% tags=["parameters"]
 GENRES = "gtzan"
 YAMNET = "audioset"
 IMAGENET = ""
-FOLDS = [1, 2, 3, 4, 5]
+HELD_OUT = [5]
+PUBLISHED = False
 MERGED = {"loud": ["metal", "rock"], "dancing": ["disco", "hiphop", "pop"]}
 SEED = 0
 
@@ -132,13 +136,11 @@ ai.plots.training_curves(plain.history);
 # %%
 rows, targets = np.array(one_each), pd.get_dummies(segments.label).to_numpy(float)
 changed, mixed = ai.Augmentation()(segments, targets, rows, np.random.default_rng(SEED))
-ai.plots.patch_grid(replace(segments[rows], data=changed[..., 0]), columns=5);
+titles = [f"{labels[shares.argmax()]} {shares.max():.2f}" for shares in mixed]
+ai.plots.patch_grid(replace(segments[rows], data=changed[..., 0]), columns=5, titles=titles);
 
 # %% [markdown]
-# The same segments as above, as the network may see them once. Their labels have become shares:
-
-# %%
-pd.DataFrame(mixed.round(2), columns=labels).assign(segment_of=labels).set_index("segment_of")
+# The same segments as above, as the network may see them once; above each, what has the largest share of it now.
 
 # %%
 cam = ai.prepare(GENRES, "cam_cnn", fold=5, seed=SEED)
@@ -163,7 +165,7 @@ ai.plots.training_curves(cam.history);
 # %%
 interpretable = ai.prepare(GENRES, "interpretable_cnn", fold=5, seed=SEED, verbose=False)
 masked = ai.cross_validate(ai.interpretable_cnn(labels, weight=0, seed=SEED), segments,
-                           ai.default_recipe("interpretable_cnn", seed=SEED), only=FOLDS,
+                           ai.default_recipe("interpretable_cnn", seed=SEED), only=HELD_OUT,
                            augmentation=ai.default_augmentation("interpretable_cnn"))
 
 # %%
@@ -181,7 +183,11 @@ ai.compare_filters(statistics)[["median", "low", "high", "reference"]].round(2)
 ai.plots.filter_comparison(statistics);
 
 # %% [markdown]
-# FILTERS_PLACEHOLDER
+# In the recorded run the mask makes filters steadier: the peak of a typical filter stays in one band of frequencies,
+# where without a mask it wanders by a tenth of the axis. Nothing else has changed that these numbers can show. The
+# activation is no more concentrated, the purity is close to what the few tracks behind the strongest segments give by
+# chance, and the loss adds nothing to the mask. On parts that stand in one place of a picture it does, as the tests of
+# the package show; a genre may be more of a texture, which fills a segment.
 #
 # ## 57 numbers a song
 #
@@ -197,7 +203,7 @@ features.iloc[:3, :9].round(2)
 # Where the published table is at hand, ours is compared with it, track by track: are these the same features?
 
 # %%
-if GENRES == "gtzan":
+if PUBLISHED:
     published = ai.load_gtzan_features()
     agreement = ai.feature_agreement(ai.song_features(clips), published)
     print(f"{(agreement['correlation'] > 0.9).sum()} of {len(agreement)} correlate above 0.9; the others:")
@@ -209,7 +215,7 @@ if GENRES == "gtzan":
 # random division of the same sizes?
 
 # %%
-if GENRES == "gtzan":
+if PUBLISHED:
     lists, rng = ai.partition(published, "filtered"), np.random.default_rng(SEED)
     shuffled = published.sample(frac=1, random_state=SEED)
     divided = {"fault-filtered": (lists[0], lists[2]), "random, of the same sizes": (shuffled[:443], shuffled[443:733])}
@@ -217,7 +223,9 @@ if GENRES == "gtzan":
     display(pd.DataFrame(right).T.round(3))
 
 # %% [markdown]
-# PUBLISHED_PLACEHOLDER
+# In the recorded run all but two of the features agree. The tempo differs in a few tracks, as beat trackers do; and our
+# tracks have been through Ogg coding, which changes faint high sounds. Of 66 % in a random division, 55 % are left
+# where no artist stands on both sides: a good part of what was learned were artists and recordings, not genres.
 #
 # ## Each network, each way of dividing
 #
@@ -226,7 +234,7 @@ if GENRES == "gtzan":
 # %%
 def validated(name, folds):
     return ai.cross_validate(ai.build(name, labels, seed=SEED), segments, ai.default_recipe(name, seed=SEED),
-                             folds=folds, only=FOLDS, augmentation=ai.default_augmentation(name))
+                             folds=folds, only=HELD_OUT, augmentation=ai.default_augmentation(name))
 
 names = {"plain CNN": "plain_cnn", "CAM CNN": "cam_cnn", "interpretable CNN": "interpretable_cnn"}
 results = {(title, way): validated(name, folds) for title, name in names.items() for way, folds in ways.items()}
@@ -239,7 +247,7 @@ results["interpretable CNN, mask alone", "neighbours together"] = masked
 of_rows = {"segments at random": ai.segment_folds(features, seed=SEED),
            "tracks at random": ai.track_folds(features, seed=SEED), "neighbours together": features["fold"].to_numpy()}
 for way, folds in of_rows.items():
-    results["song features", way] = ai.cross_validate_songs(features, folds=folds, only=FOLDS, seed=SEED)
+    results["song features", way] = ai.cross_validate_songs(features, folds=folds, only=HELD_OUT, seed=SEED)
 
 # %% [markdown]
 # YAMNet has heard two million clips of all kinds of sound. Its layers stay as they are; only a new last layer learns
@@ -254,7 +262,7 @@ if YAMNET and YAMNET != "random":
                 "tracks at random": ai.track_folds(heard.table, seed=SEED), "neighbours together": None}
     for way, folds in of_heard.items():
         network = ai.yamnet(labels, weights=YAMNET, frontend=long, seed=SEED)
-        results["YAMNet, new head", way] = ai.cross_validate(network, heard, head, folds=folds, only=FOLDS)
+        results["YAMNet, new head", way] = ai.cross_validate(network, heard, head, folds=folds, only=HELD_OUT)
 
 # %% [markdown]
 # And a network that has only ever seen photographs. It takes a spectrogram for a picture.
@@ -264,7 +272,7 @@ if IMAGENET:
     network = ai.imagenet(labels, weights=IMAGENET, seed=SEED)
     head = ai.Recipe(epochs=40, batch_size=32, drop_period=15, trainable="head", seed=SEED)
     for way, folds in ways.items():
-        results["ImageNet, new head", way] = ai.cross_validate(network, segments, head, folds=folds, only=FOLDS)
+        results["ImageNet, new head", way] = ai.cross_validate(network, segments, head, folds=folds, only=HELD_OUT)
 
 # %% [markdown]
 # ## One table
@@ -284,7 +292,14 @@ strict = compared[compared["split"] == "neighbours together"].set_index("network
 strict[["tracks", "tracks_low", "tracks_high", "n", "parameters", "seconds_per_epoch"]].round(3)
 
 # %% [markdown]
-# TABLE_PLACEHOLDER
+# In the recorded run each network is best where segments of one track stand on both sides, up to 100 % of the tracks:
+# it has heard them. With whole tracks held out YAMNet leads, although none of its layers has learned from this music.
+# With neighbours together it loses most of its lead, and 100 tracks cannot tell the best apart: their intervals
+# overlap. The filters' mask and loss cost no accuracy here, and the loss little time. The plain network, with nine
+# times as many parameters, is last.
+#
+# These are 100 tracks of GTZAN's 1,000, and the first of each genre: a few artists each. Even the strictest column
+# leaves an artist on both sides here and there, so expect less on music from elsewhere.
 #
 # ## Which genres are taken for each other?
 #
@@ -302,7 +317,7 @@ ai.plots.confusion_chart(ai.confusion(votes, labels), title="CAM CNN, neighbours
 # %%
 whole = ai.song_features(clips)
 merged = whole.assign(label=ai.merge_labels(clips, MERGED)["label"])
-right = {name: ai.accuracy(ai.cross_validate_songs(rows, only=FOLDS, seed=SEED).predictions)
+right = {name: ai.accuracy(ai.cross_validate_songs(rows, only=HELD_OUT, seed=SEED).predictions)
          for name, rows in {"all genres": whole, "merged": merged}.items()}
 most = [rows["label"].value_counts(normalize=True).max() for rows in (whole, merged)]
 pd.DataFrame(right).T.assign(most_frequent=most).round(3)
@@ -310,7 +325,13 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 # %% [markdown]
 # ## What we saw
 #
-# SAW_PLACEHOLDER
+# - The way of dividing moves the accuracy more than the choice of the network does.
+# - A network that ends in an average can be read, and with augmentation it is better than a plain one nine times its
+#   size.
+# - The interpretable filters' mask steadies where a filter listens; what their loss adds could not be seen on this
+#   music.
+# - 57 numbers a segment do nearly as well as a spectrogram, and can be learned in seconds.
+# - Each accuracy here rests on a hundred tracks: read the interval before the number.
 #
 # ## Exercises
 #

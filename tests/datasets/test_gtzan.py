@@ -108,7 +108,7 @@ def test_table(tmp_path, ending, kind, capsys):
     assert set(clips["filtered"]) == {""}
     assert clips["path"][13] == str(place.resolve() / "classical" / f"classical.00003.{ending}")
     assert clips.index.tolist() == list(range(100))
-    assert f"gtzan in {place}: 100 of 1,000 tracks, 10 a genre.\n" == capsys.readouterr().out
+    assert f"{place.parent.name}/{place.name}: 100 of 1,000 tracks, 10 a genre.\n" == capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_a_whole_copy_is_preferred_to_half_of_one(tmp_path):
 def test_nothing_there(tmp_path):
     with pytest.raises(MissingDataError) as caught:
         load_gtzan(tmp_path, download=False)
-    for part in (str(tmp_path), "audiointerp download gtzan", "AUDIOINTERP_DATA", "genres_original", "load(folder)"):
+    for part in (str(tmp_path), "audiointerp download gtzan", "AUDIOINTERP_DATA", "genres_original", "load() a folder"):
         assert part in str(caught.value)
 
 
