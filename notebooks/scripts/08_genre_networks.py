@@ -184,10 +184,10 @@ ai.plots.filter_comparison(statistics);
 
 # %% [markdown]
 # In the recorded run the mask makes filters steadier: the peak of a typical filter stays in one band of frequencies,
-# where without a mask it wanders by a tenth of the axis. Nothing else has changed that these numbers can show. The
-# activation is no more concentrated, the purity is close to what the few tracks behind the strongest segments give by
-# chance, and the loss adds nothing to the mask. On parts that stand in one place of a picture it does, as the tests of
-# the package show; a genre may be more of a texture, which fills a segment.
+# where without a mask it wanders by a tenth of the axis. The activation is no more concentrated. The purity stands a
+# little above what the few tracks behind the strongest segments give by chance, with or without the mask. And the loss
+# adds nothing to the mask that these numbers show. On parts that stand in one place of a picture it does, as the tests
+# of the package show; a genre may be more of a texture, which fills a segment.
 #
 # ## 57 numbers a song
 #
@@ -294,9 +294,9 @@ strict[["tracks", "tracks_low", "tracks_high", "n", "parameters", "seconds_per_e
 # %% [markdown]
 # In the recorded run each network is best where segments of one track stand on both sides, up to 100 % of the tracks:
 # it has heard them. With whole tracks held out YAMNet leads, although none of its layers has learned from this music.
-# With neighbours together it loses most of its lead, and 100 tracks cannot tell the best apart: their intervals
-# overlap. The filters' mask and loss cost no accuracy here, and the loss little time. The plain network, with nine
-# times as many parameters, is last.
+# With neighbours together it falls back, and 100 tracks cannot tell the best apart: their intervals overlap. The
+# filters' mask and loss cost no accuracy here, and the loss little time. The plain network, with nine times as many
+# parameters, is last.
 #
 # These are 100 tracks of GTZAN's 1,000, and the first of each genre: a few artists each. Even the strictest column
 # leaves an artist on both sides here and there, so expect less on music from elsewhere.
@@ -325,7 +325,7 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 # %% [markdown]
 # ## What we saw
 #
-# - The way of dividing moves the accuracy more than the choice of the network does.
+# - The way of dividing moves the accuracy about as much as the choice of the network does.
 # - A network that ends in an average can be read, and with augmentation it is better than a plain one nine times its
 #   size.
 # - The interpretable filters' mask steadies where a filter listens; what their loss adds could not be seen on this

@@ -109,8 +109,8 @@ ai.plots.label_average(all_maps, LABEL);
 
 # %% [markdown]
 # Each genre has a profile of its own. In the recorded run metal rests on 1 to 4 kHz and pop and reggae on what lies
-# above 5 kHz, while little below 500 Hz speaks for metal, pop or rock. A profile says where the network looks, not
-# that the genre is there: the production of a few albums may be enough to tell these tracks apart.
+# above 5 kHz; low notes say next to nothing for metal and speak against rock. A profile says where the network looks,
+# not that the genre is there: the production of a few albums may be enough to tell these tracks apart.
 #
 # ## The filters behind it
 #
@@ -255,10 +255,11 @@ print(f"{above} of {by_filter['mass'].count()} filters see more of the evidence 
 by_filter[["hit", "mass", "area"]].describe().loc[["mean", "50%"]].round(3)
 
 # %% [markdown]
-# In the recorded run the maps of every genre hold more of its evidence than chance, but far from all of it. They are
-# coarse, for one: a cell of the last layer is a fifth of a second long. The arpeggios and the distorted chords are
-# found best; of the waltz the map finds the chords and not the bass note. CAM and Grad-CAM agree, as they must for this
-# kind of network: they differ only in what Grad-CAM cuts away. Most filters look at evidence more often than chance.
+# In the recorded run the maps of every genre hold more of its evidence than chance, but far from all of it. Their peak
+# always hits the arpeggios of chiptune and the cymbal and bass of jazz. In the picture, the map for metal lies on the
+# overtones above the boxes, and that for the waltz on the chords rather than the bass note. The maps are coarse, too: a
+# cell of the last layer is a fifth of a second long. CAM and Grad-CAM agree, as they must for this kind of network:
+# they differ only in what Grad-CAM cuts away. Of the filters, most see the evidence more than chance would.
 #
 # ## A song of your own
 #
