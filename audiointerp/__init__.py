@@ -58,7 +58,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "datasets.esc_labels": ["ESC50_GROUPS"],
         "datasets.gtzan": ["load_gtzan_features"],
         "datasets.labels": ["merge_labels"],
-        "datasets.partition": ["partition"],
+        "datasets.partition": ["partition", "with_folds"],
         "datasets.clips": ["count_labels", "from_folder", "select_labels", "shared_sources", "split"],
         "augmentation": ["Augmentation"],
         "comparison": [

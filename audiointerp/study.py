@@ -59,8 +59,8 @@ def prepare(
 
     Parameters
     ----------
-    data : str or path
-        Data set or folder, see `load`.
+    data : str, path or pandas.DataFrame
+        Data set or folder, see `load`; or a clip table.
     network : {"vggish", "yamnet", "plain_cnn", "cam_cnn", "interpretable_cnn"}
         The last three are for music: they learn from segments of 3 s that do not overlap.
     weights : {"audioset", "random"} or path
@@ -86,7 +86,7 @@ def prepare(
     AudioInterpError
         As the steps raise it.
     """
-    clips = datasets.load(data)
+    clips = data if isinstance(data, pd.DataFrame) else datasets.load(data)
     parts = split(clips, by, fold=fold, seed=seed)
     untrained = build(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
     overlap = 0.0 if network in GENRE else 0.75

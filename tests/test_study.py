@@ -6,6 +6,7 @@ import soundfile
 from audiointerp import study
 from audiointerp.augmentation import Augmentation
 from audiointerp.comparison import cross_validate
+from audiointerp.datasets import load
 from audiointerp.errors import MissingDataError, WeightsError
 from audiointerp.fitting import Recipe
 from audiointerp.frontend import MUSIC, VGGISH, YAMNET
@@ -175,4 +176,12 @@ def test_cross_validation_finds_the_fold_that_prepare_trained(sounds, monkeypatc
     found = cross_validate(untrained, segments, recipe, **options)
     assert not steps
     for one, two in zip(found.networks[5].get_weights(), result.network.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_a_clip_table_instead_of_a_name(sounds):
+    clips = load(sounds)
+    by_table, by_name = (small_study(data, "plain_cnn", recipe=Recipe(epochs=1)) for data in (clips, sounds))
+    assert by_table.clips is clips
+    for one, two in zip(by_table.network.get_weights(), by_name.network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import MissingDataError
 from .clips import count_labels, from_folder, select_labels, shared_sources, split
 from .labels import merge_labels
-from .partition import partition
+from .partition import partition, with_folds
 
 __all__ = [
     "DATASETS",
@@ -21,6 +21,7 @@ __all__ = [
     "select_labels",
     "shared_sources",
     "split",
+    "with_folds",
 ]
 
 # Name → "module:function", imported when asked for.

@@ -74,6 +74,46 @@ def _by_source(clips, source, by, shares, seed):
     return tuple(clips.iloc[part.index] for part in (train, validation, test))
 
 
+def with_folds(clips, *, count=5):
+    """Clips with folds: their own if they are known, otherwise blocks of neighbouring sources.
+
+    Neighbours by file name stay together, because what stands side by side often has more in common, as the songs of
+    one album.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table; its folds are unknown where they are all 0.
+    count : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the same rows and `fold` from 1 to `count`.
+
+    Raises
+    ------
+    MissingDataError
+        If a label has fewer sources than there are to be folds.
+    ValueError
+        If there are to be fewer than two folds.
+    """
+    if count < 2:
+        raise ValueError(f"count={count}: expected at least two folds.")
+    if clips["fold"].any():
+        return clips
+    sources = clips.drop_duplicates("source")
+    rank, size = sources.groupby("label").cumcount(), sources.groupby("label")["source"].transform("size")
+    if (few := size[size < count]).any():
+        label = sources.at[few.index[0], "label"]
+        raise MissingDataError(
+            f"{label}: {few.iloc[0]} clips from different sources, for {count} folds. Add some, leave the label out "
+            "with select_labels(), or ask for fewer folds."
+        )
+    folds = dict(zip(sources["source"], 1 + rank * count // size, strict=True))
+    return clips.assign(fold=clips["source"].map(folds).astype("int64"))
+
+
 def _by_column(clips):
     named = clips["filtered"].isin(PARTS)
     if strange := sorted(set(clips["filtered"][~named].astype(str)) - {""}):

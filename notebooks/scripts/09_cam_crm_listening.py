@@ -50,7 +50,7 @@ from IPython.display import display
 # It is the one of notebook 08 that ends in an average, trained without the last block of each genre's tracks.
 
 # %%
-study = ai.prepare(GENRES, "cam_cnn", fold=5, seed=SEED, verbose=False)
+study = ai.prepare(ai.with_folds(ai.load(GENRES)), "cam_cnn", fold=5, seed=SEED, verbose=False)
 network, validation, labels = study.network, study.validation, ai.labels_of(study.network)
 predictions = ai.predict(network, validation)
 ai.accuracy(ai.vote(predictions)).to_frame("held-out tracks").T.round(3)
@@ -62,7 +62,7 @@ ai.accuracy(ai.vote(predictions)).to_frame("held-out tracks").T.round(3)
 # genres rest on the same stretches of time, or on the same frequencies?
 
 # %%
-of_label = predictions[predictions["label"] == LABEL]
+of_label = ai.select_labels(predictions, LABEL)
 surest = of_label[LABEL].idxmax()
 segment = validation[[validation.table.index.get_loc(surest)]]
 second = predictions.loc[surest, labels].astype(float).drop(LABEL).idxmax()

@@ -7,7 +7,7 @@ import pytest
 from audiointerp import datasets
 from audiointerp.datasets.clips import shared_sources
 from audiointerp.datasets.labels import merge_labels
-from audiointerp.datasets.partition import partition
+from audiointerp.datasets.partition import partition, with_folds
 from audiointerp.errors import MissingDataError, UnknownLabelError
 
 
@@ -215,3 +215,38 @@ def test_groups_that_make_no_sense():
         merge_labels(clips, {"music": ["jazz", "metal", "rock"]})
     with pytest.raises(MissingDataError, match="columns source are missing"):
         merge_labels(clips.drop(columns="source"), {"loud": ["metal", "rock"]})
+
+
+class TestWithFolds:
+    def table(self, counts, per_source=1):
+        rows = [
+            {"path": f"{label}{n}.wav", "label": label, "fold": 0, "source": f"{label}/{n // per_source}"}
+            for label, count in counts.items()
+            for n in range(count)
+        ]
+        return pd.DataFrame(rows)
+
+    def test_blocks_of_neighbours(self):
+        found = with_folds(self.table({"a": 10, "b": 7}))
+        assert found.query("label == 'a'")["fold"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+        assert found.query("label == 'b'")["fold"].tolist() == [1, 1, 2, 3, 3, 4, 5]
+
+    def test_clips_of_a_source_stay_together(self):
+        found = with_folds(self.table({"a": 20, "b": 20}, per_source=4))
+        assert (found.groupby("source")["fold"].nunique() == 1).all()
+        assert sorted(set(found["fold"])) == [1, 2, 3, 4, 5]
+
+    def test_known_folds_are_kept(self):
+        clips = self.table({"a": 5, "b": 5}).assign(fold=3)
+        assert with_folds(clips) is clips
+
+    def test_table_given_is_left_as_it_is(self):
+        clips = self.table({"a": 5, "b": 5})
+        with_folds(clips, count=2)
+        assert (clips["fold"] == 0).all()
+
+    def test_too_few_sources(self):
+        with pytest.raises(MissingDataError, match="b: 4 clips from different sources, for 5 folds"):
+            with_folds(self.table({"a": 9, "b": 4}))
+        with pytest.raises(ValueError, match="count=1"):
+            with_folds(self.table({"a": 9}), count=1)
