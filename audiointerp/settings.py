@@ -78,7 +78,6 @@ PROFILES = {
         "SOUNDNET": "student",
         "FEATURES": "own",
         "GENRES": "synthetic_music",
-        "HELD_OUT": [4, 5],
         "MERGED": {"loud": ["chiptune", "metal"]},
     },
     # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.
