@@ -92,7 +92,6 @@ PROFILES = {
         "FEATURES": "published",
         "GENRES": "gtzan",
         "HELD_OUT": [1, 2, 3, 4, 5],
-        "PUBLISHED": True,
     },
     # Everything official, downloaded.
     "full": {
@@ -140,4 +139,6 @@ def profile_parameters(profile):
             parameters["SOUNDNET"] = "pruned"
         if (features / "X.npy").is_file() and not (features / "X_out_7.npy").is_file():
             parameters["LAYERS"] = [f"conv{number}" for number in range(1, 7)]
+        if (data_folder() / "gtzan" / "features_30_sec.csv").is_file():
+            parameters["PUBLISHED"] = True
     return parameters

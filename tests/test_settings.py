@@ -114,3 +114,12 @@ def test_recorded_leaves_conv7_out_only_where_the_other_published_features_are_a
 def test_an_unknown_profile_names_those_there_are():
     with pytest.raises(MissingDataError, match="'quick': expected one of demo, recorded, full"):
         profile_parameters("quick")
+
+
+def test_recorded_compares_song_features_only_where_the_published_table_is_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    assert "PUBLISHED" not in profile_parameters("recorded")
+    (tmp_path / "gtzan").mkdir()
+    (tmp_path / "gtzan" / "features_30_sec.csv").touch()
+    assert profile_parameters("recorded")["PUBLISHED"] is True
+    assert "PUBLISHED" not in PROFILES["recorded"]
