@@ -71,8 +71,8 @@ def test_an_empty_cache(capsys, own_cache):
 
 
 def test_downloading_something_unknown(capsys):
-    code, _, err = run(capsys, "download", "imagenet")
-    assert code == 2 and "imagenet" in err
+    code, _, err = run(capsys, "download", "kinetics")
+    assert code == 2 and "kinetics" in err
     for name in ("esc10", "esc50", "vggish", "yamnet"):
         assert name in err
 
