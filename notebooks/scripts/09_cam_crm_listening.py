@@ -203,7 +203,7 @@ pd.DataFrame(rows).T.round(2)
 
 # %% [markdown]
 # In the recorded run the map for metal keeps the middle of the clip; the one for pop keeps a few percent of its energy,
-# the cymbals, and leaves the rest out. The filter lets only the low notes of its clip pass.
+# all of it high, and leaves the rest out. The filter lets only the low notes of its clip pass.
 #
 # To keep the sounds, write them to files:
 
