@@ -11,38 +11,8 @@ from .errors import MissingDataError, PatchShapeError
 from .evaluation import prediction_table
 from .fitting import Recipe, fit
 from .music_features import FEATURES, SONG
+from .networks.feature_layers import FeatureScale, ResumedDropout
 from .networks.heads import add_head, digest, label_index, labels_of, outputs_of
-
-
-@keras.saving.register_keras_serializable("audiointerp")
-class FeatureScale(keras.layers.Normalization):
-    """First layer of a network on features: makes each of mean 0 and variance 1, and knows their names.
-
-    Parameters
-    ----------
-    features : sequence of str
-        Names, in the order of the input.
-    mean, variance : sequence of float
-        Of each feature, in the training set.
-    """
-
-    def __init__(self, features, mean, variance, **kwargs):
-        super().__init__(**{"name": "feature_scale", **kwargs}, mean=mean, variance=variance)
-        self.features = [str(feature) for feature in features]
-
-    def get_config(self):
-        return {**super().get_config(), "features": list(self.features)}
-
-
-@keras.saving.register_keras_serializable("audiointerp")
-class ResumedDropout(keras.layers.Dropout):
-    """Dropout that goes on with its own random numbers after saving and loading, so that a training can."""
-
-    def save_own_variables(self, store):
-        store["state"] = np.asarray(self.seed_generator.state)
-
-    def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["state"])
 
 
 def song_network(train, labels=None, *, hidden=(256,), dropout=0.5, decay=1e-3, seed=0):

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..cache import write_whole
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..frontend import VGGISH, frontend_from
+from . import feature_layers, filterloss  # noqa: F401 - a saved network may hold their layers
 
 
 @keras.saving.register_keras_serializable("audiointerp")

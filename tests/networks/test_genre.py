@@ -1,5 +1,8 @@
 """The genre networks: their shapes, their ends, and that they learn."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -57,6 +60,13 @@ class TestAll:
         assert accuracy(predictions)["accuracy"] == 1
         again = load_network(save_network(trained, tmp_path / "network.keras"))
         np.testing.assert_allclose(predict(again, held_out, cache=False)[LABELS], predictions[LABELS], atol=1e-6)
+
+
+def test_saved_network_is_loaded_where_nothing_else_was_imported(small, tmp_path):
+    path = save_network(interpretable_cnn(LABELS, frontend=small, width=0.25), tmp_path / "network.keras")
+    code = f"import audiointerp as ai; print(ai.labels_of(ai.load_network({str(path)!r})))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == str(LABELS)
 
 
 def test_plain_network_has_three_blocks_and_no_average():
