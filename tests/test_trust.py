@@ -138,7 +138,7 @@ def bands():
 def test_filters_are_scored_where_they_answer(bands, toy, small, rng):
     patches = toy(8)
     patches = replace(patches, data=np.abs(patches.data))
-    low, high = small.frequency[2], small.frequency[12]
+    low = small.frequency[2]
     boxes = [(0.0, 9.0, low - 1, low + 1)]
     clips = pd.DataFrame({"evidence": [boxes] * 8}, index=range(8))
     table = filter_evidence(bands, patches, clips, "conv", most=5, progress=False)
@@ -147,7 +147,6 @@ def test_filters_are_scored_where_they_answer(bands, toy, small, rng):
     assert table.loc[1, ["hit", "mass"]].tolist() == [0, 0]
     assert table.loc[0, "area"] == pytest.approx(1 / 16)
     assert table.loc[2, ["hit", "mass", "area"]].isna().all()
-    assert high > low
     assert filter_evidence(bands, patches, clips, "conv", filters=[1], progress=False).index.tolist() == [1]
 
 
