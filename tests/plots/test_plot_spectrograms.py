@@ -9,7 +9,8 @@ import pytest
 
 from audiointerp import plots
 from audiointerp.errors import PatchShapeError
-from audiointerp.frontend import VGGISH, YAMNET, hz_to_mel
+from audiointerp.frontend import MUSIC, VGGISH, YAMNET, hz_to_mel
+from audiointerp.plots import drawing
 
 VIRIDIS = matplotlib.colormaps["viridis"]
 
@@ -137,3 +138,11 @@ def test_patch_grid_refuses_what_does_not_fit(make_patches, make_predictions):
     others = make_predictions(make_patches(["dog", "chainsaw"]), "dog")
     with pytest.raises(ValueError, match="disagree about true classes"):
         plots.patch_grid(patches, predictions=others)
+
+
+def test_ticks_of_a_wide_mel_axis_keep_their_distance():
+    """From 40 Hz to 10 kHz, 125 and 250 Hz would stand too close for their numbers; from 125 Hz they do not."""
+    for frontend, expected in ((VGGISH, [125, 250, 500]), (MUSIC, [125, 500, 1000])):
+        ax = plt.figure().add_subplot()
+        drawing.mel_axis(ax, frontend.low, frontend.high)
+        assert ax.get_yticks()[:3].tolist() == expected
