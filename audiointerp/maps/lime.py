@@ -157,7 +157,7 @@ def fit_ridge(kept, scores, kernel_width=0.25, alpha=1.0):
     coefficients : numpy.ndarray [classes, regions]
     intercept : numpy.ndarray [classes]
     r2 : numpy.ndarray [classes]
-        Weighted; 1 where the score does not vary, as in scikit-learn.
+        Weighted; 1 where the score does not vary by more than the rounding of float32, as in scikit-learn.
     """
     kept, scores = kept.astype(np.float64), scores.astype(np.float64)
     distance = 1 - np.sqrt(kept.mean(axis=1))
@@ -168,6 +168,6 @@ def fit_ridge(kept, scores, kernel_width=0.25, alpha=1.0):
     coefficients = np.linalg.solve(gram, x.T @ (weight * y))
     residual = (weight * (y - x @ coefficients) ** 2).sum(axis=0)
     total = (weight * y**2).sum(axis=0)
-    varies = total > 1e-20 * (weight * scores**2).sum(axis=0)
+    varies = total > (4 * np.finfo(np.float32).eps) ** 2 * (weight * scores**2).sum(axis=0)
     r2 = np.where(varies, 1 - residual / np.where(varies, total, 1), 1.0)
     return coefficients.T, score_mean - kept_mean @ coefficients, r2
