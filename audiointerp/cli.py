@@ -1,22 +1,14 @@
 """The command ``audiointerp``: run the series, download data and weights, look after the cache."""
 
 import argparse
-import pkgutil
 import shutil
 import sys
 from pathlib import Path
 
-from . import datasets, series, settings
+from . import series
+from .downloads import DOWNLOADS, download
 from .errors import AudioInterpError, MissingDataError
-
-DOWNLOADS = {
-    **datasets.DOWNLOADS,
-    "imagenet": "audiointerp.networks.imagenet:find_weights",
-    "soundnet": "audiointerp.networks.soundnet:find_weights",
-    "soundnet-features": "audiointerp.soundnet_features:download_soundnet_features",
-    "vggish": "audiointerp.networks.vggish:find_checkpoint",
-    "yamnet": "audiointerp.networks.yamnet:find_weights",
-}
+from .storage.folders import cache_folder
 
 
 def main(arguments=None):
@@ -25,16 +17,16 @@ def main(arguments=None):
     commands = parser.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="run the notebooks headless")
-    run.add_argument("--profile", choices=settings.PROFILES, default="demo", help="data and weights (default: demo)")
+    run.add_argument("--profile", choices=series.PROFILES, default="demo", help="data and weights (default: demo)")
     run.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers or names of notebooks")
     run.add_argument("--output", type=Path, help="folder for the executed notebooks (default: runs/PROFILE)")
     run.add_argument("--scripts", type=Path, default=series.SCRIPTS, help="folder of the notebooks' scripts")
     run.add_argument("--figures", type=Path, help="folder for the pictures that the README shows")
     run.set_defaults(action=_run)
 
-    download = commands.add_parser("download", help="download data or weights")
-    download.add_argument("name", choices=DOWNLOADS)
-    download.set_defaults(action=_download)
+    get = commands.add_parser("download", help="download data or weights")
+    get.add_argument("name", choices=DOWNLOADS)
+    get.set_defaults(action=_download)
 
     cache = commands.add_parser("cache", help="show the cache, or clear it")
     cache.add_argument("--clear", nargs="*", metavar="ROOM", help="remove these rooms, or all results but the data")
@@ -67,12 +59,12 @@ def _run(chosen):
 
 
 def _download(chosen):
-    print(pkgutil.resolve_name(DOWNLOADS[chosen.name])())
+    print(download(chosen.name))
     return 0
 
 
 def _cache(chosen):
-    folder = settings.cache_folder()
+    folder = cache_folder()
     rooms = sorted(path for path in folder.iterdir() if path.is_dir())
     if chosen.clear is None:
         print(folder)

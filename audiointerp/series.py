@@ -10,12 +10,94 @@ from pathlib import Path
 import pandas as pd
 
 from .errors import MissingDataError
-from .settings import profile_parameters
+from .storage.folders import data_folder
+
+PROFILES = {
+    # Small networks from random weights on sounds made on the spot: no downloads.
+    "demo": {
+        "DATA": "synthetic",
+        "VGGISH": "random",
+        "YAMNET": "random",
+        "WIDTH": 0.25,
+        "FOLDS": [4, 5],
+        "PATCHES": [100, 240, 380],
+        "TEACHER": "vggish",
+        "SOUNDNET": "student",
+        "FEATURES": "own",
+        "GENRES": "synthetic_music",
+        "MERGED": {"loud": ["chiptune", "metal"]},
+    },
+    # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.
+    "recorded": {
+        "DATA": "esc10",
+        "VGGISH": "audioset",
+        "YAMNET": "audioset",
+        "WIDTH": 1.0,
+        "TRUE": "chainsaw",
+        "PREDICTED": "helicopter",
+        "SOUNDNET": "official",
+        "FEATURES": "published",
+        "GENRES": "gtzan",
+        "HELD_OUT": [1, 2, 3, 4, 5],
+    },
+    # Everything official, downloaded.
+    "full": {
+        "DATA": "esc10",
+        "VGGISH": "audioset",
+        "YAMNET": "audioset",
+        "WIDTH": 1.0,
+        "SOUNDNET": "official",
+        "FEATURES": "published",
+        "GENRES": "gtzan",
+        "IMAGENET": "imagenet",
+    },
+}
+
+
+def profile_parameters(profile):
+    """Parameters that a profile puts into the notebooks.
+
+    Parameters
+    ----------
+    profile : {"demo", "recorded", "full"}
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    MissingDataError
+        If there is no such profile, or `recorded` is asked for without ``AUDIOINTERP_DATA``.
+    """
+    if profile not in PROFILES:
+        raise MissingDataError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}.")
+    parameters = dict(PROFILES[profile])
+    if profile == "recorded":
+        if not os.environ.get("AUDIOINTERP_DATA"):
+            raise MissingDataError(
+                "profile 'recorded' reads real data from the folder in AUDIOINTERP_DATA, which is not set. "
+                "Set it, or use --profile full to download, or --profile demo for synthetic sounds."
+            )
+        weights, features = data_folder() / "weights", data_folder() / "soundnet"
+        if not (weights / "vggish_model.ckpt").is_file():
+            parameters["VGGISH"] = "random"
+        if not (weights / "sound8.npy").is_file() and (weights / "soundnet_pruned.npz").is_file():
+            parameters["SOUNDNET"] = "pruned"
+        if (features / "X.npy").is_file() and not (features / "X_out_7.npy").is_file():
+            parameters["LAYERS"] = [f"conv{number}" for number in range(1, 7)]
+        if (data_folder() / "gtzan" / "features_30_sec.csv").is_file():
+            parameters["PUBLISHED"] = True
+    return parameters
+
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
+
 NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|\s*$)")
+
 # A step up to an outer progress bar, what a terminal would have overwritten, and a bar that is left.
 BAR = re.compile(r"\x1b\[A|[^\r\n]*\r|[^\r\n|]*\d+%\|[^|\n]*\|[^\[\n]*\[[^\]\n]*\]")
+
 # The folder in front of "cell.py:3: UserWarning: …".
 FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+\.py:\d+: \w*Warning)")
 
@@ -130,7 +212,7 @@ def tidy(notebook, *, keep_sound):
         metadata.pop("execution", None)
         metadata.pop("widgets", None)
     notebook.metadata.pop("jupytext", None)
-    from .widgets import without_sound
+    from .plots.interactive import without_sound
 
     for cell in notebook.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):

@@ -16,8 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp.frontend import FrontEnd
-from audiointerp.patches import Patches
+from audiointerp.sound.frontend import FrontEnd
+from audiointerp.sound.patches import Patches
 
 # The folder of real data, read once: tests see AUDIOINTERP_DATA only if they ask for the fixture.
 REAL_DATA = os.environ.pop("AUDIOINTERP_DATA", None)

@@ -13,14 +13,16 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiointerp import cli, evaluation, fitting
-from audiointerp.audio import read_audio
+from audiointerp import cli
 from audiointerp.errors import AudioRepairWarning, CacheError, PatchShapeError, UnknownLabelError, UnreadableAudioError
-from audiointerp.fitting import Recipe
-from audiointerp.frontend import VGGISH
-from audiointerp.networks.heads import add_head, label_index
-from audiointerp.patches import make_patches
-from audiointerp.training import embed, fine_tune
+from audiointerp.evaluation import predictions as evaluation
+from audiointerp.networks.head import add_head, label_index
+from audiointerp.sound.frontend import VGGISH
+from audiointerp.sound.patches import make_patches
+from audiointerp.sound.reading import read_audio
+from audiointerp.training import loop as fitting
+from audiointerp.training.fine_tuning import embed, fine_tune
+from audiointerp.training.recipes import Recipe
 
 RATE = 16_000
 

@@ -3,10 +3,10 @@ import pytest
 import xarray as xr
 
 from audiointerp.errors import PatchShapeError
-from audiointerp.frontend import VGGISH, FrontEnd, mel_to_hz
-from audiointerp.gains import gain_of, region
+from audiointerp.listening import gain_of, region
 from audiointerp.maps.arrays import grid_axis, upsampled
 from audiointerp.maps.occlusion import occlusion
+from audiointerp.sound.frontend import VGGISH, FrontEnd, mel_to_hz
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_front_end_of_other_proportions(rng):
 def test_occlusion_grid_reaches_its_own_centres(rng, small, toy):
     import keras
 
-    from audiointerp.networks.heads import add_head
+    from audiointerp.networks.head import add_head
 
     inputs = keras.Input((32, 16, 1))
     network = add_head(keras.Model(inputs, keras.layers.Flatten()(inputs), name="toy"), ["high", "low"], small)

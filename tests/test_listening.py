@@ -5,10 +5,9 @@ import xarray as xr
 
 from audiointerp import listening
 from audiointerp.errors import PatchShapeError, UnreadableAudioError
-from audiointerp.frontend import VGGISH
-from audiointerp.gains import region
-from audiointerp.listening import listen, players, write
-from audiointerp.patches import make_patches
+from audiointerp.listening import listen, players, region, write
+from audiointerp.sound.frontend import VGGISH
+from audiointerp.sound.patches import make_patches
 
 RATE = 16_000
 EVERYWHERE = (0, np.inf, 0, np.inf)
@@ -241,7 +240,7 @@ def test_maps_of_a_network_can_be_heard(method, upsample, small, tmp_path, noise
     import pandas as pd
 
     from audiointerp.maps import explain
-    from audiointerp.networks.heads import add_head
+    from audiointerp.networks.head import add_head
 
     clip = noise[:RATE]
     soundfile.write(tmp_path / "clip.wav", clip, RATE, subtype="FLOAT")

@@ -1,21 +1,85 @@
 """ESC-50 and its subset ESC-10: environmental sounds of 5 s, 40 a class, in five folds."""
 
+import re
 import warnings
 from pathlib import Path
 
 import pandas as pd
 import soundfile
 
-from .. import settings
 from ..errors import MissingDataError
-from .archives import unpack
+from ..storage.archives import unpack
+from ..storage.folders import data_folder
+from ..storage.remote import Remote, fetch, fetch_many
 from .clips import COLUMNS, from_folder
-from .esc_labels import ESC10_LABELS, ESC50_LABELS, category_name
-from .remote import Remote, fetch, fetch_many
+
+_BY_TARGET = """
+dog rooster pig cow frog cat hen insects sheep crow
+rain sea_waves crackling_fire crickets chirping_birds water_drops wind pouring_water toilet_flush thunderstorm
+crying_baby sneezing clapping breathing coughing footsteps laughing brushing_teeth snoring drinking_sipping
+door_wood_knock mouse_click keyboard_typing door_wood_creaks can_opening washing_machine vacuum_cleaner clock_alarm
+clock_tick glass_breaking
+helicopter chainsaw siren car_horn engine train church_bells airplane fireworks hand_saw
+"""
+
+_ESC10 = "chainsaw clock_tick crackling_fire crying_baby dog helicopter rain rooster sea_waves sneezing"
+
+_FIRST_NAMES = {
+    "dog_bark": "dog",
+    "baby_cry": "crying_baby",
+    "person_sneeze": "sneezing",
+    "fire_crackling": "crackling_fire",
+    "insects_flying": "insects",
+    "door_knock": "door_wood_knock",
+}
+
+ESC50_LABELS = tuple(_BY_TARGET.split())
+"""The 50 categories in the order of ESC-50's targets, 0 to 49."""
+
+_GROUPS = (
+    "animals",
+    "natural soundscapes and water",
+    "human, not speech",
+    "interior and domestic",
+    "exterior and urban",
+)
+
+ESC50_GROUPS = {label: _GROUPS[target // 10] for target, label in enumerate(ESC50_LABELS)}
+"""The group of each category: ten categories each."""
+
+ESC10_LABELS = tuple(_ESC10.split())
+"""The 10 categories in alphabetical order."""
+
+
+def category_name(folder_name):
+    """ESC-50's name of a category, from the name of its folder in any of the published editions.
+
+    Parameters
+    ----------
+    folder_name : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> category_name("001 - Dog bark")
+    'dog'
+    >>> category_name("404 - Door - wood creaks")
+    'door_wood_creaks'
+    """
+    bare = re.sub(r"^\d{3} - ", "", folder_name)
+    name = re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
+    return _FIRST_NAMES.get(name, name)
+
 
 CITATION = "K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
+
 LICENCES = {"esc10": "CC BY 3.0", "esc50": "CC BY-NC 3.0"}
+
 _RAW = "https://raw.githubusercontent.com/karolpiczak/ESC-50/master"
+
 _OTHERWISE = 'run with DATA="synthetic", which needs no download'
 
 TABLE = Remote(
@@ -27,6 +91,7 @@ TABLE = Remote(
     sha256="ca660da60191a97de289983a05821c9382d852a38a2ba8428980816b68cf6246",
     otherwise=_OTHERWISE,
 )
+
 ARCHIVE = Remote(
     name="ESC-50 (600 MB)",
     urls=("https://github.com/karoldvl/ESC-50/archive/master.zip",),
@@ -39,12 +104,16 @@ ARCHIVE = Remote(
 )
 
 LABELS = {"esc10": ESC10_LABELS, "esc50": ESC50_LABELS}
+
 _FOLDERS = {
     "esc10": ("esc10", "ESC-10", "ESC-10-master", "ESC-50-master", "esc50", "ESC-50"),
     "esc50": ("ESC-50-master", "esc50", "ESC-50"),
 }
+
 _CLIPS = 40  # per class
+
 _FEWER = {"rooster": 38}  # in the edition that MathWorks publishes
+
 _RATE, _FRAMES = 44100, 220500
 
 
@@ -57,7 +126,7 @@ def load_esc10(folder=None, *, download=True):
     Parameters
     ----------
     folder : str or path, optional
-        Where the data is; `audiointerp.settings.data_folder` by default.
+        Where the data is; `audiointerp.storage.folders.data_folder` by default.
     download : bool
         Download what is missing (176 MB, clip by clip; an interrupted download goes on where it stopped).
 
@@ -138,7 +207,7 @@ def download_esc10(folder=None, *, progress=True):
     Parameters
     ----------
     folder : str or path, optional
-        Where data is kept; `audiointerp.settings.data_folder` by default.
+        Where data is kept; `audiointerp.storage.folders.data_folder` by default.
     progress : bool
 
     Returns
@@ -163,7 +232,7 @@ def download_esc50(folder=None, *, progress=True):
 
 
 def _load(name, folder, download):
-    base = Path(folder).expanduser() if folder else settings.data_folder()
+    base = Path(folder).expanduser() if folder else data_folder()
     problem = None
     for place in _places(base, name):
         try:
@@ -181,7 +250,7 @@ def _load(name, folder, download):
 
 
 def _download(name, folder, progress):
-    base = Path(folder).expanduser() if folder else settings.data_folder()
+    base = Path(folder).expanduser() if folder else data_folder()
     places = sorted(_places(base, name), key=lambda place: not _is_whole(place, name))
     if places and not _is_layout(places[0]) and _is_whole(places[0], name):
         print(f"{name} is in {places[0]} already.")

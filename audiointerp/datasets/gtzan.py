@@ -1,6 +1,8 @@
 """GTZAN: 1,000 tracks of 30 s in 10 genres, the lists that leave out its faults, and a table of song features."""
 
+import re
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +10,98 @@ import pandas as pd
 import soundfile
 from tqdm import tqdm
 
-from .. import settings
-from ..audio import short
 from ..errors import AudioInterpError, MissingDataError
-from .archives import unpack
+from ..sound.reading import short
+from ..storage.archives import unpack
+from ..storage.folders import data_folder
+from ..storage.remote import Remote, fetch
 from .clips import from_folder
-from .gtzan_lists import GENRES, LISTS, TRACK, filtered_parts
-from .remote import Remote, fetch
+
+GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
+
+TRACK = re.compile(rf"(?P<genre>{'|'.join(GENRES)})/(?P<track>(?P=genre)\.\d{{5}})\.\w+")
+"""A track below the folder of genres: ``blues/blues.00000.wav``."""
+
+_ADDRESS = "https://raw.githubusercontent.com/coreyker/dnn-mgr/master/gtzan"
+
+_LINES = {"train": 443, "valid": 197, "test": 290}
+
+
+def filtered_parts(folder):
+    """Part of each track that the fault-filtered lists name.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``train_filtered.txt``, ``valid_filtered.txt`` and ``test_filtered.txt``.
+
+    Returns
+    -------
+    dict [track -> "train", "valid" or "test"]
+        Empty where the lists are not there.
+
+    Warns
+    -----
+    UserWarning
+        If they cannot be used: one of them is missing or another file.
+
+    References
+    ----------
+    Kereliuk, Sturm & Larsen, Deep Learning and Music Adversaries, IEEE Trans. Multimedia 2015.
+    """
+    paths = {part: folder / remote.filename for part, remote in LISTS.items()}
+    absent = [path.name for path in paths.values() if not path.is_file()]
+    if len(absent) == len(paths):
+        return {}
+    problems = [f"no {name}" for name in absent]
+    for part, path in paths.items():
+        if path.is_file() and (problem := LISTS[part].structure(path)):
+            problems.append(f"{path.name}: {problem}")
+    parts = {} if problems else {track: part for part, path in paths.items() for track in _tracks_of(path)}
+    if not problems and len(parts) < sum(_LINES.values()):
+        problems.append("a track stands in two of them")
+    if problems:
+        warnings.warn(
+            f"{folder}: the fault-filtered lists are not used ({'; '.join(problems)}). Remove them and get them with "
+            "'audiointerp download gtzan'.",
+            stacklevel=4,
+        )
+        return {}
+    return parts
+
+
+def _tracks_of(path):
+    """The tracks that a list names, None for each line that names none."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split()
+    return [found["track"] if (found := TRACK.fullmatch(line)) else None for line in lines]
+
+
+def _not_a_list(path, *, lines):
+    """What tells a file from one of the lists, or None."""
+    tracks = _tracks_of(path)
+    if None not in tracks and len(set(tracks)) == len(tracks) == lines:
+        return None
+    found = len(set(tracks) - {None})
+    return f"expected {lines} lines such as blues/blues.00000.wav, found {len(tracks)}, {found} tracks among them"
+
+
+LISTS = {
+    part: Remote(
+        name=f"GTZAN's fault-filtered list {part}_filtered.txt",
+        urls=(f"{_ADDRESS}/{part}_filtered.txt",),
+        filename=f"{part}_filtered.txt",
+        licence="none stated",
+        citation="Kereliuk, Sturm & Larsen, Deep Learning and Music Adversaries, IEEE Trans. Multimedia 2015",
+        structure=partial(_not_a_list, lines=lines),
+        otherwise="partition the tracks by='source'",
+    )
+    for part, lines in _LINES.items()
+}
 
 CITATION = "Tzanetakis & Cook, Musical Genre Classification of Audio Signals, IEEE Trans. Speech Audio Process. 2002"
+
 LICENCE = "no open licence: for research and teaching on your own machine; never publish its audio"
+
 _OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load() a folder of your own songs'
 
 ARCHIVE = Remote(
@@ -32,10 +116,15 @@ ARCHIVE = Remote(
     md5="5b3d6dddb579ab49814ab86dba69e7c7",
     otherwise=_OTHERWISE,
 )
+
 _FEATURES = "features_30_sec.csv"
+
 _FEATURE_COUNT = 57
+
 _FOLDERS = ("gtzan", "GTZAN", "gtzan_genre", "gtzan/Data", "Data", ".")
+
 _NAMES = ("genres", "genres_original", ".")  # as in the archive, as on Kaggle
+
 _TRACKS = 100  # per genre
 
 
@@ -49,7 +138,7 @@ def load_gtzan(folder=None, *, download=True):
     Parameters
     ----------
     folder : str or path, optional
-        Where the data is; `audiointerp.settings.data_folder` by default.
+        Where the data is; `audiointerp.storage.folders.data_folder` by default.
     download : bool
         Download it if it is not there (1.2 GB).
 
@@ -78,7 +167,7 @@ def load_gtzan(folder=None, *, download=True):
     Tzanetakis & Cook, IEEE Trans. Speech Audio Process. 2002. Faults: Sturm, arXiv:1306.1461. Lists: Kereliuk, Sturm &
     Larsen, IEEE Trans. Multimedia 2015, github.com/coreyker/dnn-mgr.
     """
-    base = Path(folder).expanduser() if folder else settings.data_folder()
+    base = Path(folder).expanduser() if folder else data_folder()
     places = sorted(_places(base), key=lambda place: len(_absent(place)))
     if places:
         return _read(places[0])
@@ -96,7 +185,7 @@ def download_gtzan(folder=None, *, progress=True):
     Parameters
     ----------
     folder : str or path, optional
-        Where data is kept; `audiointerp.settings.data_folder` by default.
+        Where data is kept; `audiointerp.storage.folders.data_folder` by default.
     progress : bool
 
     Returns
@@ -116,7 +205,7 @@ def download_gtzan(folder=None, *, progress=True):
     UserWarning
         If the lists could not be had; the tracks can be loaded without them.
     """
-    base = Path(folder).expanduser() if folder else settings.data_folder()
+    base = Path(folder).expanduser() if folder else data_folder()
     whole = [place for place in _places(base) if not _absent(place)]
     place = whole[0] if whole else base / "gtzan" / "genres"
     if whole:
@@ -143,7 +232,7 @@ def load_gtzan_features(folder=None):
     Parameters
     ----------
     folder : str or path, optional
-        Holds ``gtzan/features_30_sec.csv``; `audiointerp.settings.data_folder` by default.
+        Holds ``gtzan/features_30_sec.csv``; `audiointerp.storage.folders.data_folder` by default.
 
     Returns
     -------
@@ -161,7 +250,7 @@ def load_gtzan_features(folder=None):
     UserWarning
         If there are lists that cannot be used.
     """
-    base = Path(folder).expanduser() if folder else settings.data_folder()
+    base = Path(folder).expanduser() if folder else data_folder()
     paths = [path for one in _FOLDERS if (path := base / one / _FEATURES).is_file()]
     if not paths:
         raise MissingDataError(

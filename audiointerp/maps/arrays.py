@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import MissingDataError
-from ..networks.heads import check_patches, label_index, labels_of
+from ..networks.head import check_patches, label_index, labels_of
 from .regions import containing_cell
 
 UPSAMPLE = ("linear", "nearest", None)

@@ -9,14 +9,16 @@ import xarray as xr
 from tqdm import tqdm
 
 from ..errors import MissingDataError
-from ..frontend import hz_to_mel, mel_to_hz
-from ..networks.heads import check_patches
+from ..networks.graph import CONVOLUTIONS, FOLLOWERS
+from ..networks.head import check_patches
+from ..networks.running import batch_size_for
+from ..sound.frontend import hz_to_mel, mel_to_hz
 from .arrays import at, label_coords
-from .gradcam import CONVOLUTIONS, FOLLOWERS
-from .scores import batch_size_for
 
 POOLS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
+
 MARGINS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
+
 CELL_BY_CELL = (
     keras.layers.InputLayer,
     keras.layers.BatchNormalization,

@@ -4,12 +4,10 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ..precision import as_precision
+from ..networks.graph import grid_layer, logits_of
+from ..networks.precision import as_precision
+from ..networks.running import batch_size_for
 from .arrays import check_request, from_grid
-from .scores import batch_size_for, logits_of
-
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-FOLLOWERS = (keras.layers.BatchNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
 
 
 def gradcam(
@@ -81,50 +79,6 @@ def gradcam(
         settings={"layer": target.name, "upsample": upsample},
         units="logit",
     )
-
-
-def grid_layer(network, name=None):
-    """Layer whose output is a grid over time and frequency: the one named, or the last convolution.
-
-    Returns
-    -------
-    keras.Layer
-        With an output of shape (n, time, frequency, filters). For the last convolution, the last of the batch norm
-        and activation layers that directly follow it.
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer.
-    """
-    grids = [
-        layer for layer in network.layers if len(_shape(layer)) == 4 and not isinstance(layer, keras.layers.InputLayer)
-    ]
-    if name is not None:
-        found = next((layer for layer in grids if layer.name == name), None)
-        if found is None:
-            listed = ", ".join(layer.name for layer in grids)
-            raise ValueError(f"layer={name!r}: network '{network.name}' has no grid by this name; it has {listed}.")
-        return found
-    convolution = next((layer for layer in reversed(grids) if isinstance(layer, CONVOLUTIONS)), None)
-    if convolution is None:
-        raise ValueError(
-            f"network '{network.name}' has no convolution over time and frequency among its own layers. "
-            "Grad-CAM needs one; use 'lime' or 'occlusion', which take any network."
-        )
-    return _last_follower(network, convolution)
-
-
-def _last_follower(network, layer):
-    following = [other for other in network.layers if other is not layer and other.input is layer.output]
-    if len(following) == 1 and isinstance(following[0], FOLLOWERS):
-        return _last_follower(network, following[0])
-    return layer
-
-
-def _shape(layer):
-    output = layer.output
-    return output.shape if isinstance(output, keras.KerasTensor) else ()
 
 
 def _grids(network, target, classes):

@@ -3,9 +3,10 @@
 import numpy as np
 import xarray as xr
 
+from ..networks.running import UNITS, batch_size_for, check_score, forward_pass
 from .arrays import check_request, class_array, grid_axis, label_coords, map_array
+from .perturbation import fill_values, perturbed_scores
 from .regions import grid_shape, regions_of
-from .scores import UNITS, batch_size_for, check_score, fill_values, forward_pass, perturbed_scores
 
 
 def lime(

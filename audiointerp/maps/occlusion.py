@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from ..networks.running import UNITS, batch_size_for, check_score, forward_pass
 from .arrays import at, check_request, class_array, grid_array, map_array
-from .scores import UNITS, batch_size_for, check_score, fill_values, forward_pass, perturbed_scores
+from .perturbation import fill_values, perturbed_scores
 
 
 def occlusion(

@@ -1,1 +1,34 @@
-"""Networks whose class names and front end travel with them."""
+"""Networks: building them, their heads, saving, running and looking into their graphs."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=[
+        "build",
+        "custom_layers",
+        "efficientnet",
+        "genre",
+        "graph",
+        "head",
+        "interpretable_filters",
+        "precision",
+        "running",
+        "saving",
+        "soundnet",
+        "tracks",
+        "vggish",
+        "yamnet",
+    ],
+    submod_attrs={
+        "build": ["build_network"],
+        "head": ["add_head", "frontend_of", "label_index", "labels_of", "with_frontend"],
+        "saving": ["load_network", "save_network"],
+        "graph": ["layer_outputs"],
+        "genre": ["cam_cnn", "interpretable_cnn", "plain_cnn"],
+        "interpretable_filters": ["InterpretableFilters", "filter_loss"],
+        "efficientnet": ["efficientnet_b0"],
+        "tracks": ["track_network"],
+        "precision": ["gains_from_bfloat16"],
+    },
+)

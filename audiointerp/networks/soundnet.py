@@ -9,12 +9,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..cache import write_whole
-from ..datasets.remote import Remote, check_bytes, fetch
 from ..errors import MissingDataError, WeightsError
-from ..frontend import SOUNDNET
-from ..settings import cache_folder, data_folder
-from .heads import ScaleWaveform, add_head, scaled
+from ..sound.frontend import SOUNDNET
+from ..storage.cache import write_whole
+from ..storage.folders import cache_folder, data_folder
+from ..storage.remote import Remote, check_bytes, fetch
+from .custom_layers import ScaleWaveform
+from .head import add_head, scaled
 
 OFFICIAL = Remote(
     name="SoundNet weights",
@@ -25,6 +26,7 @@ OFFICIAL = Remote(
     citation="Aytar, Vondrick & Torralba, SoundNet: learning sound representations from unlabeled video, NIPS 2016",
     otherwise="take the published features, or the student of the series: SOUNDNET='student'",
 )
+
 PRUNED = "soundnet_pruned.npz"
 
 # Taps, filters, zeros on both sides, and the pool behind it; every convolution moves by 2.
@@ -37,9 +39,13 @@ CONVOLUTIONS = {
     "conv6": (4, 512, 2, None),
     "conv7": (4, 1024, 2, None),
 }
+
 HEADS = {"conv8": "objects", "conv8_2": "scenes"}  # 1,000 and 401 classes in the official file
+
 HEAD_TAPS = 8
+
 TRAINED_AT = 22_050  # Hz
+
 PARTS = ("weights", "biases", "gamma", "beta", "mean", "var")
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import h5py
 import keras
 
-from ..datasets.remote import Remote, checksum, fetch
 from ..errors import WeightsError
-from ..frontend import YAMNET
-from ..settings import data_folder
-from .heads import add_head, scaled
+from ..sound.frontend import YAMNET
+from ..storage.folders import data_folder
+from ..storage.remote import Remote, checksum, fetch
+from .head import add_head, scaled
 
 WEIGHTS = Remote(
     name="YAMNet weights",

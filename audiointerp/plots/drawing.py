@@ -7,14 +7,19 @@ import numpy as np
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from ..errors import PatchShapeError, UnknownLabelError
-from ..frontend import hz_to_mel, mel_to_hz
+from ..sound.frontend import hz_to_mel, mel_to_hz
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
+
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+
 LINES = ("-", "--", ":", "-.")
+
 SMALL, NORMAL = 8.5, 10  # points
+
 ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
+
 TICKS_APART = 0.058  # of the axis, so that their numbers do not touch in a small panel
 
 

@@ -9,9 +9,8 @@ from scipy import ndimage
 
 from . import drawing
 from .drawing import number_text
-from .neurons import CELLS
-from .panels import draw_map, look_of, peak_of
-from .selectivity import FEW
+from .maps import draw_map, look_of, peak_of
+from .neurons import CELLS, FEW
 from .spectrograms import draw_patch
 
 PANELS = {

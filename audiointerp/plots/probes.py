@@ -7,10 +7,15 @@ import pandas as pd
 from . import drawing
 
 MARKERS = "osD^vP"
+
 HATCHES = ("", "/", "..", "\\", "x", "-")
+
 DEPTH = "Layer, from the input to the output"
+
 BREAK = 0.2  # between two networks, as a share of one network's width
+
 ABOVE = {"textcoords": "offset points", "ha": "center", "va": "bottom", "size": drawing.SMALL}
+
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
 
 

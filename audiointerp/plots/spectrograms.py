@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.patches import Rectangle
 
-from ..frontend import VGGISH
+from ..sound.frontend import VGGISH
 from . import drawing
 
 

@@ -16,7 +16,8 @@ import pandas as pd
 
 import audiointerp as ai
 from audiointerp.errors import AudioRepairWarning
-from audiointerp.features import layer_outputs, read_waveforms
+from audiointerp.networks.graph import layer_outputs
+from audiointerp.sound.waveforms import read_waveforms
 
 
 def main():

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pandas as pd
 
-from audiointerp.networks.filterloss import InterpretableFilters
+from audiointerp.networks.interpretable_filters import InterpretableFilters
 
 STRIDES = {(12, 8): (2, 2, 2), (24, 16): (2, 2, 1)}
 FILTERS = (16, 32, 64)

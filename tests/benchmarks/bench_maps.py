@@ -20,10 +20,10 @@ from sklearn.linear_model import LogisticRegression
 
 from audiointerp.maps import explain
 from audiointerp.maps.regions import regions_of
-from audiointerp.maps.scores import batch_size_for, forward_pass
+from audiointerp.networks.precision import gains_from_bfloat16
+from audiointerp.networks.running import batch_size_for, forward_pass
 from audiointerp.networks.vggish import vggish
-from audiointerp.patches import Patches
-from audiointerp.precision import gains_from_bfloat16
+from audiointerp.sound.patches import Patches
 
 LABELS = [f"band {i}" for i in range(10)]
 BATCHES = (32, 64, 128, 256)

@@ -7,7 +7,8 @@ import soundfile
 
 from audiointerp import datasets
 from audiointerp.datasets import clips as clips_module
-from audiointerp.datasets.clips import count_labels, from_folder, select_labels, shared_sources, split
+from audiointerp.datasets.clips import count_labels, from_folder, select_labels
+from audiointerp.datasets.splits import shared_sources, split
 from audiointerp.errors import MissingDataError, UnknownLabelError
 
 
@@ -294,5 +295,5 @@ def test_download_unknown_name():
 
 
 def test_load_passes_options_on(monkeypatch):
-    monkeypatch.setattr("audiointerp.datasets.synthetic.load", lambda **options: options)
+    monkeypatch.setattr("audiointerp.datasets.synthetic.clips.load", lambda **options: options)
     assert datasets.load("synthetic", seed=3) == {"seed": 3}

@@ -13,8 +13,8 @@ import soundfile
 
 from audiointerp import datasets
 from audiointerp.datasets import esc
-from audiointerp.datasets.clips import shared_sources, split
-from audiointerp.datasets.esc_labels import ESC10_LABELS, ESC50_LABELS, category_name
+from audiointerp.datasets.esc import ESC10_LABELS, ESC50_LABELS, category_name
+from audiointerp.datasets.splits import shared_sources, split
 from audiointerp.errors import ChecksumError, MissingDataError
 
 # ESC-50 began with these folders, in the order of today's targets.

@@ -15,9 +15,8 @@ import soundfile
 
 from audiointerp import cli, datasets
 from audiointerp.datasets import gtzan
-from audiointerp.datasets.clips import shared_sources
-from audiointerp.datasets.gtzan import download_gtzan, load_gtzan, load_gtzan_features
-from audiointerp.datasets.gtzan_lists import GENRES, LISTS
+from audiointerp.datasets.gtzan import GENRES, LISTS, download_gtzan, load_gtzan, load_gtzan_features
+from audiointerp.datasets.splits import shared_sources
 from audiointerp.errors import ChecksumError, MissingDataError
 
 BAD = "jazz/jazz.00054.wav"

@@ -3,9 +3,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp.frontend import FrontEnd
-from audiointerp.networks.heads import add_head
-from audiointerp.patches import Patches
+from audiointerp.networks.head import add_head
+from audiointerp.sound.frontend import FrontEnd
+from audiointerp.sound.patches import Patches
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 from audiointerp.maps import METHODS, explain
-from audiointerp.networks.heads import add_head, frontend_of, labels_of
-from audiointerp.patches import Patches
+from audiointerp.networks.head import add_head, frontend_of, labels_of
+from audiointerp.sound.patches import Patches
 
 SHAPES = [(96, 64), (64, 96), (37, 23)]
 OPTIONS = {"lime": {"samples": 40}, "occlusion": {"mask": (15, 11), "stride": (12, 9)}}

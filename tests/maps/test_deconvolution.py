@@ -7,11 +7,11 @@ import pytest
 from scipy import signal
 
 from audiointerp.errors import MissingDataError, PatchShapeError
-from audiointerp.frontend import YAMNET, FrontEnd
 from audiointerp.maps.deconvolution import deconvolve, strongest_examples
 from audiointerp.networks.vggish import vggish
 from audiointerp.networks.yamnet import yamnet
-from audiointerp.patches import Patches
+from audiointerp.sound.frontend import YAMNET, FrontEnd
+from audiointerp.sound.patches import Patches
 
 layers = keras.layers
 SHAPE = (37, 23)

@@ -5,12 +5,13 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from audiointerp.frontend import FrontEnd
 from audiointerp.maps import explain
 from audiointerp.maps.arrays import upsampled
-from audiointerp.maps.gradcam import gradcam, grid_layer
-from audiointerp.networks.heads import add_head
-from audiointerp.patches import Patches
+from audiointerp.maps.gradcam import gradcam
+from audiointerp.networks.graph import grid_layer
+from audiointerp.networks.head import add_head
+from audiointerp.sound.frontend import FrontEnd
+from audiointerp.sound.patches import Patches
 
 
 def slow_gradcam(network, data, layer, label):

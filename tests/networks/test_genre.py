@@ -7,15 +7,17 @@ import keras
 import numpy as np
 import pytest
 
-from audiointerp.augmentation import Augmentation
-from audiointerp.evaluation import accuracy, predict
-from audiointerp.fitting import Recipe
-from audiointerp.frontend import MUSIC
+from audiointerp.evaluation.metrics import accuracy
+from audiointerp.evaluation.predictions import predict
 from audiointerp.maps import explain
-from audiointerp.networks.filterloss import InterpretableFilters
 from audiointerp.networks.genre import PEAK, WEIGHT, cam_cnn, interpretable_cnn, plain_cnn
-from audiointerp.networks.heads import frontend_of, labels_of, load_network, save_network
-from audiointerp.training import fine_tune
+from audiointerp.networks.head import frontend_of, labels_of
+from audiointerp.networks.interpretable_filters import InterpretableFilters
+from audiointerp.networks.saving import load_network, save_network
+from audiointerp.sound.frontend import MUSIC
+from audiointerp.training.augmentation import Augmentation
+from audiointerp.training.fine_tuning import fine_tune
+from audiointerp.training.recipes import Recipe
 
 LABELS = ["high", "low"]
 KINDS = {

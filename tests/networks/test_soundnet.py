@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from audiointerp.errors import ChecksumError, MissingDataError, WeightsError
-from audiointerp.features import layer_outputs
-from audiointerp.frontend import SOUNDNET, WaveformFrontEnd
 from audiointerp.networks import soundnet as module
-from audiointerp.networks.heads import frontend_of, labels_of
+from audiointerp.networks.graph import layer_outputs
+from audiointerp.networks.head import frontend_of, labels_of
 from audiointerp.networks.soundnet import find_weights, read_weights, soundnet, unpickle
+from audiointerp.sound.frontend import SOUNDNET, WaveformFrontEnd
 
 # As published: taps, zeros on both sides, pool.
 LAYERS = {

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from audiointerp.errors import ChecksumError, MissingDataError, WeightsError
-from audiointerp.frontend import VGGISH
 from audiointerp.networks import vggish as module
-from audiointerp.networks.heads import frontend_of, labels_of
+from audiointerp.networks.head import frontend_of, labels_of
 from audiointerp.networks.vggish import load_checkpoint, vggish
+from audiointerp.sound.frontend import VGGISH
 
 LABELS = ["dog", "rain", "sea"]
 
@@ -195,7 +195,7 @@ def test_random_weights_are_never_put_in_the_place_of_missing_ones(monkeypatch, 
     monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
     closed = replace(module.CHECKPOINT, urls=("http://127.0.0.1:9/vggish_model.ckpt",))
     monkeypatch.setattr(module, "CHECKPOINT", closed)
-    monkeypatch.setattr("audiointerp.datasets.remote.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("audiointerp.storage.remote.time.sleep", lambda seconds: None)
     monkeypatch.setattr(module, "_body", lambda frontend, width, seed: _small_body())
     assert not module.has_checkpoint()
     with pytest.raises(MissingDataError, match=r"(?s)VGGish checkpoint could not be downloaded.*weights='random'"):

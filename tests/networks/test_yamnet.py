@@ -9,13 +9,13 @@ import pytest
 
 from audiointerp import datasets
 from audiointerp.errors import MissingDataError, WeightsError
-from audiointerp.fitting import Recipe
-from audiointerp.frontend import YAMNET
 from audiointerp.networks import yamnet as module
-from audiointerp.networks.heads import frontend_of, labels_of
+from audiointerp.networks.head import frontend_of, labels_of
 from audiointerp.networks.yamnet import load_weights, yamnet
-from audiointerp.patches import make_patches
-from audiointerp.training import fine_tune
+from audiointerp.sound.frontend import YAMNET
+from audiointerp.sound.patches import make_patches
+from audiointerp.training.fine_tuning import fine_tune
+from audiointerp.training.recipes import Recipe
 
 LABELS = ["high", "low"]
 
@@ -170,7 +170,7 @@ def test_pretrained_weights_have_one_width(whole):
 def test_random_weights_are_never_put_in_the_place_of_missing_ones(monkeypatch, tmp_path, small):
     monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
     monkeypatch.setattr(module, "WEIGHTS", replace(module.WEIGHTS, urls=("http://127.0.0.1:9/yamnet.h5",)))
-    monkeypatch.setattr("audiointerp.datasets.remote.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("audiointerp.storage.remote.time.sleep", lambda seconds: None)
     with pytest.raises(MissingDataError, match=r"(?s)YAMNet weights could not be downloaded.*weights='random'"):
         yamnet(LABELS, frontend=small)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from audiointerp.frontend import VGGISH
-from audiointerp.patches import Patches
+from audiointerp.sound.frontend import VGGISH
+from audiointerp.sound.patches import Patches
 
 CLASSES = ["chainsaw", "crackling_fire", "dog"]
 

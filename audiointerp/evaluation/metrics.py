@@ -1,0 +1,134 @@
+"""Accuracy with its interval, confusion counts, recall."""
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+from sklearn.metrics import confusion_matrix
+
+from ..errors import UnknownLabelError
+from .predictions import score_columns
+
+
+def accuracy(predictions, confidence=0.95):
+    """Share of right predictions, with its Wilson interval.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict` or `vote`.
+    confidence : float
+
+    Returns
+    -------
+    pandas.Series
+        `accuracy`, `low`, `high`, `right`, `n`. The interval takes rows to be independent, which clips nearly are and
+        overlapping patches of one clip are not: quote it for clips.
+
+    References
+    ----------
+    Wilson, JASA 1927.
+    """
+    right, n = int((predictions["predicted"] == predictions["label"]).sum()), len(predictions)
+    interval = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
+    return pd.Series({"accuracy": right / n, "low": interval.low, "high": interval.high, "right": right, "n": n})
+
+
+def confusion(predictions, labels=None):
+    """Counts of true against predicted classes.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict` or `vote`.
+    labels : sequence of str, optional
+        Order of rows and columns; the network's by default.
+
+    Returns
+    -------
+    pandas.DataFrame [classes, classes]
+        Rows are true, columns predicted.
+
+    Raises
+    ------
+    UnknownLabelError
+        If the table holds a class that is not among the labels.
+    """
+    labels = list(labels) if labels is not None else score_columns(predictions)
+    unknown = sorted({*predictions["label"], *predictions["predicted"]} - set(labels))
+    if unknown:
+        raise UnknownLabelError(f"labels {unknown} are in the predictions; the network knows {', '.join(labels)}.")
+    counts = confusion_matrix(predictions["label"], predictions["predicted"], labels=labels)
+    return pd.DataFrame(counts, pd.Index(labels, name="true"), pd.Index(labels, name="predicted"))
+
+
+def recall(counts):
+    """Share of each true class that was recognised.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame [classes, classes]
+        From `confusion`.
+
+    Returns
+    -------
+    pandas.Series [classes]
+        0 for a class that has no clips.
+    """
+    return pd.Series(np.diag(counts) / counts.sum(axis=1).clip(lower=1), counts.index)
+
+
+def sort_by_recall(counts):
+    """Confusion counts with the classes recognised best first, rows and columns alike."""
+    order = recall(counts).sort_values(ascending=False, kind="stable").index
+    return counts.loc[order, order]
+
+
+def confused_pairs(counts):
+    """Pairs of classes that were taken for each other, the most frequent first.
+
+    Parameters
+    ----------
+    counts : pandas.DataFrame [classes, classes]
+        From `confusion`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `true`, `predicted`, `count`, and `share` (of the true class); no rows if nothing was confused.
+    """
+    pairs = counts.stack(future_stack=True).rename("count").reset_index()
+    pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))
+    pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
+    return pairs.sort_values(["count", "share"], ascending=False, kind="stable", ignore_index=True)
+
+
+RESAMPLES = 2_000
+
+
+def clip_bootstrap(predictions, *, confidence=0.95, seed=0):
+    """Share of patches that are right, with an interval that knows that patches of one clip are alike.
+
+    Clips, not patches, are drawn with replacement.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`, with `clip`.
+    confidence : float
+    seed : int
+
+    Returns
+    -------
+    pandas.Series
+        `accuracy`, `low`, `high`, `right`, `n`, as from `accuracy`.
+
+    References
+    ----------
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993 (percentile interval).
+    """
+    right = (predictions["predicted"] == predictions["label"]).groupby(predictions["clip"]).agg(["sum", "size"])
+    draws = np.random.default_rng(seed).integers(0, len(right), (RESAMPLES, len(right)))
+    sums = right.to_numpy()[draws].sum(axis=1)
+    low, high = np.quantile(sums[:, 0] / sums[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    total, n = int(right["sum"].sum()), int(right["size"].sum())
+    return pd.Series({"accuracy": total / n, "low": low, "high": high, "right": total, "n": n})

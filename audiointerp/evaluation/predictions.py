@@ -1,0 +1,157 @@
+"""Predictions as tables, and votes per clip."""
+
+import numpy as np
+import pandas as pd
+
+from ..errors import MissingDataError, UnknownLabelError
+from ..storage.cache import cached_array
+
+ABOUT = ("clip", "start", "label", "fold", "source", "path", "silent", "predicted", "score", "patches")
+
+
+def predict(network, patches, *, batch_size=64, precision="float32", cache=True):
+    """Scores of every patch.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    batch_size : int
+    precision : {"float32", "bfloat16", "auto"}
+        Arithmetic of the network, see `audiointerp.networks.precision`.
+    cache : bool
+        Keep the scores in the cache and serve them from there.
+
+    Returns
+    -------
+    pandas.DataFrame [n]
+        `clip`, `start`, `label` and `fold` as the patches have them, `predicted`, `score` (of the predicted class),
+        then one column a class with its score. The index is the patches' own.
+
+    Raises
+    ------
+    PatchShapeError
+        If the network does not take these patches.
+    MissingDataError
+        If there are none.
+    """
+    from ..networks.head import check_patches, labels_of
+    from ..networks.precision import as_precision, is_reduced
+    from ..networks.running import outputs_of
+    from ..networks.saving import digest
+
+    check_patches(network, patches)
+    if len(patches) == 0:
+        raise MissingDataError("no patches to predict: the set is empty. Check the selection it came from.")
+
+    def compute():
+        return outputs_of(as_precision(network, precision), patches.data, batch_size=batch_size)
+
+    key = [digest(network), patches.digest, is_reduced(precision)]
+    scores = cached_array("scores", key, compute) if cache else compute()
+    return prediction_table(patches.table, scores.astype(np.float64), labels_of(network))
+
+
+def vote(predictions, *, silent=False):
+    """One prediction a clip: the class that most of its patches are taken for.
+
+    A tie goes to the class with the higher summed score.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`.
+    silent : bool
+        Whether silent patches vote too. A clip of nothing but silent patches is decided by them in any case.
+
+    Returns
+    -------
+    pandas.DataFrame [clips]
+        `label`, `fold`, `predicted`, `score` (share of the votes), `patches` (how many voted), then the mean score of
+        each class; indexed by `clip`.
+    """
+    if not silent and "silent" in predictions:
+        sounding = ~predictions["silent"]
+        only_silent = ~sounding.groupby(predictions["clip"]).transform("any")
+        predictions = predictions[sounding | only_silent]
+    labels = score_columns(predictions)
+    by_clip = predictions.groupby("clip", sort=False)
+    voters, means = by_clip.size(), by_clip[labels].mean()
+    votes = pd.get_dummies(predictions["predicted"], dtype=int).groupby(predictions["clip"], sort=False).mean()
+    votes = votes.reindex(columns=labels, fill_value=0)
+    table = by_clip[[c for c in ("label", "fold", "source", "path") if c in predictions]].first()
+    # Mean scores stay below 1 and vote shares differ by at least 1 / voters, so this decides between equal votes only.
+    table["predicted"] = (votes + means.div(voters + 1, axis=0)).idxmax(axis=1)
+    table["score"] = votes.max(axis=1)
+    table["patches"] = voters
+    return table.join(means)
+
+
+def mistakes(predictions, true="", predicted=""):
+    """The sounding patches of one confusion.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        From `predict`.
+    true, predicted : str
+        The confusion; what is left empty is chosen so that most clips fall to it, and among equals most patches.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `predictions` of this confusion, the surest of the wrong class first.
+
+    Raises
+    ------
+    UnknownLabelError
+        If no patch was mistaken in this way; the confusions that there are, are named.
+    """
+    sounding = predictions[~predictions["silent"]] if "silent" in predictions else predictions
+    wrong = sounding[sounding["label"] != sounding["predicted"]]
+    patches = wrong.groupby(["label", "predicted"]).size()
+    votes = vote(predictions)
+    clips = votes[votes["label"] != votes["predicted"]].groupby(["label", "predicted"]).size()
+    pairs = pd.DataFrame({"patches": patches, "clips": clips}).dropna(subset="patches").fillna(0)
+    pairs = pairs.sort_values(["clips", "patches"], ascending=False, kind="stable")
+    fitting = [pair for pair in pairs.index if true in ("", pair[0]) and predicted in ("", pair[1])]
+    if not fitting:
+        known = ", ".join(f"{a} for {b}" for a, b in pairs.index) or "none at all"
+        asked = f"{true or 'any class'} for {predicted or 'any other'}"
+        raise UnknownLabelError(f"no patch of a clip is mistaken as asked ({asked}). Mistakes there are: {known}.")
+    true, predicted = fitting[0]
+    chosen = wrong[(wrong["label"] == true) & (wrong["predicted"] == predicted)]
+    return chosen.sort_values("score", ascending=False, kind="stable")
+
+
+def score_columns(predictions):
+    """The columns of a prediction table that hold the scores of classes."""
+    return [column for column in predictions if column not in ABOUT]
+
+
+def prediction_table(about, scores, labels):
+    """Table of predictions from scores.
+
+    Parameters
+    ----------
+    about : pandas.DataFrame [n]
+        What is known of each row; the columns `ABOUT` are kept.
+    scores : numpy.ndarray [n, classes], float64
+    labels : sequence of str [classes]
+
+    Returns
+    -------
+    pandas.DataFrame [n]
+        As `predict` returns it.
+
+    Raises
+    ------
+    UnknownLabelError
+        If a class has the name of a column.
+    """
+    if taken := sorted(set(labels) & set(ABOUT)):
+        raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
+    table = about[[c for c in ABOUT if c in about]].copy()
+    table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
+    table["score"] = scores.max(axis=1)
+    return pd.concat([table, pd.DataFrame(scores, table.index, labels)], axis=1)

@@ -1,0 +1,171 @@
+"""What the layers of a network give for each clip: one number a neuron, or one a neuron and position.
+
+Layer features are `xarray.DataArray` objects with the dimensions clip and neuron, one a layer, in a dictionary from the
+first layer to the last. Along the clips stand `label`, `fold` and `group`, and where they are known `path` and
+`source`.
+"""
+
+import warnings
+
+import keras
+import numpy as np
+import pandas as pd
+
+from ..datasets.feature_arrays import as_features
+from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError
+from ..networks.graph import layer_outputs
+from ..networks.head import check_patches, frontend_of
+from ..networks.running import outputs_of, run_waveforms
+from ..networks.saving import digest
+from ..networks.soundnet import HEADS, TRAINED_AT
+from ..sound.reading import file_digest
+from ..sound.waveforms import read_waveforms
+from ..storage.cache import cached_array
+
+
+def layer_table(network):
+    """What each layer of a network on waveforms has and hears.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, samples, 1) -> ...]
+
+    Returns
+    -------
+    pandas.DataFrame [layer]
+        `filters`, `taps`, `step` (samples from one position to the next), `field` (samples that one position hears),
+        and both in ms: at the front end's sample rate, or at SoundNet's own where it takes any.
+
+    Raises
+    ------
+    PatchShapeError
+        If the network takes something else.
+    """
+    if network.input_shape[2:] != (1,):
+        raise PatchShapeError(f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms.")
+    rows, step, field = {}, 1, 1
+    rate = frontend_of(network).sample_rate or TRAINED_AT
+    ends = {id(tensor): name for name, tensor in layer_outputs(network).items()}
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.Conv1D):
+            size, stride = layer.kernel_size[0], layer.strides[0]
+            row = {"filters": layer.filters, "taps": size}
+        elif isinstance(layer, keras.layers.MaxPooling1D):
+            size, stride = layer.pool_size[0], layer.strides[0]
+        else:
+            size, stride = 1, 1
+        if layer.name in HEADS:  # both stand on conv7
+            step_here, field_here = step * stride, field + (size - 1) * step
+        else:
+            field, step = field + (size - 1) * step, step * stride
+            step_here, field_here = step, field
+        if name := ends.get(id(layer.output)):
+            rows[name] = row | {"step": step_here, "field": field_here}
+    table = pd.DataFrame(rows).T.rename_axis("layer")
+    return table.assign(**{f"{column} (ms)": 1000 * table[column] / rate for column in ("step", "field")})
+
+
+def layer_features(network, data, *, layers=None, over_time="mean", batch_size=64, cache=True, progress=True):
+    """What the layers of a network give for each clip.
+
+    A network on patches is shown the sounding patches of each clip; every layer is averaged over the positions of a
+    patch, then over the patches. A network on waveforms is shown whole clips; every layer is averaged over time. Clips
+    of unequal length share a batch: what lies behind the end of the shorter ones is put to zero before every
+    convolution, so that each gets what it would get alone.
+
+    Parameters
+    ----------
+    network : keras.Model
+        On log-mel patches, or a sequence of layers on waveforms as `soundnet` makes.
+    data : Patches or pandas.DataFrame
+        Patches for the one, clip table for the other.
+    layers : sequence of str, optional
+        Names as `layer_outputs` gives; all of them by default.
+    over_time : {"mean", "flatten"}
+        "flatten", for waveforms only, keeps every position: neuron by neuron at the first position, then at the next;
+        positions behind a clip's end are 0.
+    batch_size : int
+        Patches a forward pass. Waveforms are batched by their length.
+    cache : bool
+    progress : bool
+
+    Returns
+    -------
+    dict of xarray.DataArray [clip, neuron], float32
+
+    Raises
+    ------
+    ValueError
+        If a layer or a way of treating time is unknown.
+    PatchShapeError
+        If network and data do not fit each other, or a clip is too short for a layer.
+    MissingDataError
+        If there are no clips or only silent ones, or flattened layers would be too large.
+    UnreadableAudioError
+        If a clip cannot be read.
+    """
+    known = list(layer_outputs(network))
+    layers = known if layers is None else list(layers)
+    unknown = [name for name in layers if name not in known]
+    if unknown or not layers:
+        raise ValueError(f"layers {unknown}: the network '{network.name}' has {', '.join(known)}.")
+    layers = [name for name in known if name in layers]
+    if over_time not in ("mean", "flatten"):
+        raise ValueError(f"over_time={over_time!r}: expected 'mean' or 'flatten'.")
+    if len(data) == 0:
+        raise MissingDataError("no clips: the table is empty. Check the folder, labels or split it came from.")
+    if over_time == "flatten" and len(layers) > 1:  # how wide each is depends on the longest clip
+        options = {"over_time": over_time, "cache": cache, "progress": progress}
+        return {name: layer_features(network, data, layers=[name], **options)[name] for name in layers}
+    if isinstance(data, pd.DataFrame):
+        clips, compute, key = _of_clips(network, data, layers, over_time, progress)
+    elif over_time == "mean":
+        clips, compute, key = _of_patches(network, data, layers, batch_size)
+    else:
+        raise ValueError("over_time='flatten': only for networks on waveforms; patches are averaged.")
+    key = ["layer features", digest(network), key, layers, over_time]
+    values = cached_array("features", key, compute) if cache else compute()
+    if over_time == "flatten":
+        return {layers[0]: as_features(values, clips, layers[0])}
+    widths = [layer_outputs(network)[name].shape[-1] for name in layers]
+    parts = np.split(values, np.cumsum(widths)[:-1], axis=1)
+    return {name: as_features(part, clips, name) for name, part in zip(layers, parts, strict=True)}
+
+
+def _of_patches(network, patches, layers, batch_size):
+    """Clips, a function that computes their features, and what the result depends on."""
+    check_patches(network, patches)
+    sounding = patches[~patches.silent] if "silent" in patches.table else patches
+    lost = set(patches.clip) - set(sounding.clip)
+    if lost:
+        warnings.warn(f"{len(lost)} clips are silent throughout and are left out.", AudioRepairWarning, stacklevel=3)
+    if len(sounding) == 0:
+        raise MissingDataError(f"no clips: all {len(lost)} are silent throughout. Check how they were recorded.")
+    clips = sounding.table.groupby("clip", sort=False).first()
+
+    def compute():
+        outputs = [layer_outputs(network)[name] for name in layers]
+        means = [keras.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x for x in outputs]
+        joined = keras.layers.Concatenate()(means) if len(means) > 1 else means[0]
+        body = keras.Model(network.input, joined)
+        values = outputs_of(body, sounding.data, batch_size=batch_size, title="layer features")
+        return pd.DataFrame(values).groupby(sounding.clip, sort=False).mean().to_numpy(np.float32)
+
+    return clips, compute, [sounding.digest, sounding.clip]
+
+
+def _of_clips(network, clips, layers, over_time, progress):
+    """As `_of_patches`, for a network on waveforms."""
+    if network.input_shape[2:] != (1,):
+        raise PatchShapeError(
+            f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms. "
+            "Pass patches: make_patches(clips, frontend_of(network))."
+        )
+    frontend = frontend_of(network)
+
+    def compute():
+        waveforms = read_waveforms(clips, frontend, progress=progress)
+        outputs = {name: layer_outputs(network)[name] for name in layers}
+        return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress)
+
+    return clips, compute, [file_digest(path) for path in clips["path"]]

@@ -1,0 +1,286 @@
+"""Grad-CAM++, Score-CAM and saliency as tf-keras-vis computes them, and its Grad-CAM to compare with ours."""
+
+import sys
+import warnings
+from contextlib import contextmanager
+from importlib import import_module
+
+import keras
+import numpy as np
+import scipy.ndimage
+from tqdm import tqdm
+
+from ..networks.graph import grid_layer, logits_of
+from ..networks.running import batch_size_for, forward_pass
+from .arrays import check_request, from_grid, map_array
+
+# tf-keras-vis 0.8.7 imports `zoom` from a namespace that SciPy deprecated and 2.0 removes.
+sys.modules.setdefault("scipy.ndimage.interpolation", scipy.ndimage)
+
+
+def gradcam_plus_plus(
+    network,
+    patches,
+    *,
+    labels=None,
+    layer=None,
+    upsample="linear",
+    details=False,
+    batch_size=None,
+    progress=True,
+):
+    """Grad-CAM++ by tf-keras-vis: gradients weighted position by position, for evidence in several places.
+
+    The factor exp(logit) that a whole map has there is left out: it has no bearing on where the evidence is, and
+    overflows. Parameters and result as for `audiointerp.maps.gradcam.gradcam`.
+
+    References
+    ----------
+    Chattopadhay et al., Grad-CAM++: Improved visual explanations for deep convolutional networks, WACV 2018.
+    """
+    import tensorflow as tf
+
+    def score(logits, label):
+        return logits[:, label] - tf.stop_gradient(logits[:, label])
+
+    return _by_gradient(
+        _from_library("gradcam_plus_plus", "GradcamPlusPlus"),
+        score,
+        "gradcam++",
+        network,
+        patches,
+        labels=labels,
+        layer=layer,
+        upsample=upsample,
+        details=details,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def gradcam_keras_vis(
+    network,
+    patches,
+    *,
+    labels=None,
+    layer=None,
+    upsample="linear",
+    details=False,
+    batch_size=None,
+    progress=True,
+):
+    """Grad-CAM by tf-keras-vis, to compare `audiointerp.maps.gradcam.gradcam` with; the same parameters and result."""
+    return _by_gradient(
+        _from_library("gradcam", "Gradcam"),
+        lambda logits, label: logits[:, label],
+        "gradcam_keras_vis",
+        network,
+        patches,
+        labels=labels,
+        layer=layer,
+        upsample=upsample,
+        details=details,
+        batch_size=batch_size,
+        progress=progress,
+    )
+
+
+def scorecam(
+    network,
+    patches,
+    *,
+    labels=None,
+    layer=None,
+    filters=None,
+    upsample="linear",
+    details=False,
+    precision="auto",
+    batch_size=None,
+    progress=True,
+):
+    """Score-CAM by tf-keras-vis: each filter weighted by the class's probability when only its area is seen.
+
+    Each filter's activation, scaled to 0 … 1, multiplies the log-mel values; the network predicts once per filter and
+    patch, for all classes. What is hidden becomes 0, which in log-mel is not silence but rather loud.
+
+    Parameters
+    ----------
+    filters : int, optional
+        Use only those that vary most (Faster Score-CAM); all by default.
+
+    The other parameters and the result as for `audiointerp.maps.gradcam.gradcam`, in units of the activation.
+
+    References
+    ----------
+    Wang et al., Score-CAM: Score-weighted visual explanations for convolutional neural networks, CVPRW 2020.
+    """
+    classes, names = check_request(network, patches, labels, upsample)
+    batch = batch_size_for(network, batch_size, precision)
+    target = grid_layer(network, layer)
+    if filters is not None and not 1 <= filters <= target.output.shape[-1]:
+        raise ValueError(f"filters={filters}: layer '{target.name}' has {target.output.shape[-1]}.")
+    forward = forward_pass(network, "logit", precision)
+    model = keras.Model(network.inputs, logits_of(network))
+    explainer = _from_library("scorecam", "Scorecam")(model)
+    grid = []
+    for patch in _bar(patches.data[:, None, ..., None], "Score-CAM", progress):
+        model.predict = _once(forward, batch)
+        cams = [
+            explainer(
+                lambda scores, label=label: scores[:, label],
+                patch,
+                penultimate_layer=target,
+                seek_penultimate_conv_layer=False,
+                max_N=filters,
+                expand_cam=False,
+                normalize_cam=False,
+            )
+            for label in classes
+        ]
+        grid.append(np.concatenate(cams))
+    return from_grid(
+        np.stack(grid),
+        names,
+        patches,
+        network,
+        upsample=upsample,
+        details=details,
+        method="scorecam",
+        settings={"layer": target.name, "filters": filters, "upsample": upsample},
+        units="activation",
+    )
+
+
+def saliency(
+    network,
+    patches,
+    *,
+    labels=None,
+    smooth_samples=0,
+    smooth_noise=0.2,
+    upsample="linear",
+    details=False,
+    seed=0,
+    batch_size=None,
+    progress=True,
+):
+    """Saliency by tf-keras-vis: the absolute gradient of the logit at every cell of the patch.
+
+    Parameters
+    ----------
+    smooth_samples : int
+        Average over so many noisy copies (SmoothGrad); 0 for none.
+    smooth_noise : float
+        Standard deviation of their noise, as a fraction of the patch's range.
+
+    The other parameters as for `audiointerp.maps.gradcam.gradcam`; there is no coarse grid, so `upsample` makes no
+    difference.
+
+    Returns
+    -------
+    xarray.DataArray [patch, label, time (s), frequency (Hz)] or xarray.Dataset
+        Logit per log-mel unit, at least 0.
+
+    References
+    ----------
+    Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, ICLR workshop 2014.
+    """
+    classes, names = check_request(network, patches, labels, upsample)
+    batch = batch_size_for(network, batch_size)
+    explainer = _from_library("saliency", "Saliency")(keras.Model(network.inputs, logits_of(network)))
+    with _numpy_seed(seed):
+        maps = _batches(
+            patches,
+            batch,
+            classes,
+            "saliency",
+            progress,
+            lambda data, label: explainer(
+                lambda logits: logits[:, label],
+                data,
+                smooth_samples=smooth_samples,
+                smooth_noise=smooth_noise,
+                normalize_map=False,
+            ),
+        )
+    settings = {"smooth_samples": smooth_samples, "smooth_noise": smooth_noise, "seed": seed}
+    about = {"method": "saliency", "settings": settings, "network": network, "units": "logit per log-mel unit"}
+    found = map_array(patches, names, maps, **about)
+    return found.to_dataset() if details else found
+
+
+def _from_library(module, name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return getattr(import_module(f"tf_keras_vis.{module}"), name)
+
+
+def _by_gradient(method, score, name, network, patches, *, labels, layer, upsample, details, batch_size, progress):
+    classes, names = check_request(network, patches, labels, upsample)
+    batch = batch_size_for(network, batch_size)
+    target = grid_layer(network, layer)
+    explainer = method(keras.Model(network.inputs, logits_of(network)))
+    grid = _batches(
+        patches,
+        batch,
+        classes,
+        name,
+        progress,
+        lambda data, label: explainer(
+            lambda logits: score(logits, label),
+            data,
+            penultimate_layer=target,
+            seek_penultimate_conv_layer=False,
+            expand_cam=False,
+            normalize_cam=False,
+        ),
+    )
+    return from_grid(
+        grid,
+        names,
+        patches,
+        network,
+        upsample=upsample,
+        details=details,
+        method=name,
+        settings={"layer": target.name, "upsample": upsample},
+        units="logit",
+    )
+
+
+def _batches(patches, batch, classes, title, progress, explain):
+    """Values (n, classes, rows, columns) of a method that takes a batch and one class at a time."""
+    starts = _bar(range(0, len(patches), batch), title, progress)
+    parts = []
+    for start in starts:
+        data = patches.data[start : start + batch, ..., None]
+        parts.append(np.stack([np.asarray(explain(data, label)) for label in classes], axis=1))
+    return np.concatenate(parts)
+
+
+def _bar(steps, title, progress):
+    return tqdm(steps, title, delay=2, leave=False, disable=not progress)
+
+
+def _once(forward, batch):
+    """A `predict` that remembers its first answer: Score-CAM asks for the same masked patches once per class."""
+    answer = []
+
+    def predict(masked, batch_size=None):
+        if not answer:
+            data = np.asarray(masked[0], np.float32)[..., 0]
+            answer.append(np.concatenate([forward(data[i : i + batch]) for i in range(0, len(data), batch)]))
+        return answer[0]
+
+    return predict
+
+
+@contextmanager
+def _numpy_seed(seed):
+    """Seed NumPy's global generator, which tf-keras-vis draws from, and put it back afterwards."""
+    state = np.random.get_state()  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(state)  # noqa: NPY002

@@ -1,0 +1,139 @@
+"""The methods by their names, behind one call."""
+
+import inspect
+from importlib import import_module
+
+import joblib
+
+from ..storage.folders import cache_folder
+
+METHODS = {
+    "gradcam": "gradcam:gradcam",
+    "lime": "lime:lime",
+    "occlusion": "occlusion:occlusion",
+    "gradcam++": "keras_vis:gradcam_plus_plus",
+    "scorecam": "keras_vis:scorecam",
+    "saliency": "keras_vis:saliency",
+    "gradcam_keras_vis": "keras_vis:gradcam_keras_vis",
+    "cam": "cam:cam",
+    "crm": "cam:crm",
+}
+
+
+def explain(
+    network,
+    patches,
+    method="gradcam",
+    *,
+    labels=None,
+    upsample="linear",
+    details=False,
+    precision="auto",
+    seed=0,
+    batch_size=None,
+    progress=True,
+    cache=True,
+    **options,
+):
+    """Maps of what a network listens to, by any method.
+
+    Values are as the method defines them, in the units of its score, so that patches and classes can be compared;
+    scaling to a colour range belongs to plots. One run serves every class.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    method : str
+        One of `METHODS`: "gradcam", "lime", "occlusion", "gradcam++", "scorecam", "saliency", "gradcam_keras_vis";
+        "cam" and "crm" for networks that end in global average pooling and one dense layer, as YAMNet does.
+    labels : sequence of str, optional
+        Classes to explain; all by default. "crm" knows "all classes", its sum over them, too.
+    upsample : {"linear", "nearest", None}
+        How a coarse grid is brought to the size of the patch. None gives the grid itself, whose coordinates are the
+        centres of its cells. Methods that value every cell of the patch make no difference between the first two.
+    details : bool
+        Return a Dataset that holds, beside `map`, what the method knows more.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the predictions that LIME, occlusion and Score-CAM need: "auto" is bfloat16 where the hardware gains from
+        it. Gradients are computed in float32, except Grad-CAM's if "bfloat16" is asked for;
+        so are the feature maps of CAM and CRM.
+    seed : int
+        For the methods that draw random numbers.
+    batch_size : int, optional
+        Patches a forward pass; chosen for the network by default. The result does not depend on it.
+    progress : bool
+        Show a bar when it takes longer than two seconds.
+    cache : bool
+        Keep the result in the cache, under the network's weights, the patches and all settings, and serve it from
+        there.
+    **options
+        The method's own, such as ``samples=`` for LIME: see its function.
+
+    Returns
+    -------
+    xarray.DataArray [patch, label, time (s), frequency (Hz)], float32
+        With the coordinates `clip`, `start` and `true` (label) along `patch`, as far as the patches know them;
+        `patch` counts as the set does that the patches were taken from. ``attrs`` name the method, its settings, the
+        network and the units. With ``details=True`` an xarray.Dataset around it.
+
+    Raises
+    ------
+    ValueError
+        If the method, or the value of an option, is unknown.
+    TypeError
+        If the method has no such option.
+    PatchShapeError
+        If the network does not take these patches.
+    UnknownLabelError
+        If the network has no such class.
+    MissingDataError
+        If there are no patches.
+
+    See Also
+    --------
+    audiointerp.maps.gradcam.gradcam, audiointerp.maps.lime.lime, audiointerp.maps.occlusion.occlusion
+    audiointerp.maps.cam.cam, audiointerp.maps.cam.crm
+
+    Examples
+    --------
+    >>> maps = explain(network, patches[[250, 500, 750]], "occlusion")  # doctest: +SKIP
+    >>> maps.sel(label="helicopter").mean("patch").plot()  # doctest: +SKIP
+    """
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}: unknown. Choose one of {', '.join(METHODS)}.")
+    module, name = METHODS[method].split(":")
+    function = getattr(import_module(f".{module}", __package__), name)
+    import_module("..networks.precision", __package__).check_precision(precision)
+    common = {
+        "labels": labels,
+        "upsample": upsample,
+        "details": details,
+        "precision": precision,
+        "seed": seed,
+        "batch_size": batch_size,
+        "progress": progress,
+    }
+    accepted = list(inspect.signature(function).parameters)[2:]
+    unknown = [option for option in options if option not in accepted]
+    if unknown:
+        own = ", ".join(option for option in accepted if option not in common) or "none"
+        raise TypeError(f"method '{method}' has no option {', '.join(unknown)}; its own are: {own}.")
+    chosen = {name: value for name, value in common.items() if name in accepted} | options
+    if not cache:
+        return function(network, patches, **chosen)
+    settings = {name: value for name, value in chosen.items() if name not in ("progress", "batch_size")}
+    from .. import __version__
+    from ..networks.precision import gains_from_bfloat16
+    from ..networks.saving import digest
+
+    key = [__version__, digest(network), patches.digest, patches.table, precision == "auto" and gains_from_bfloat16()]
+    memory = joblib.Memory(cache_folder("maps"), verbose=0)
+    return memory.cache(_run, ignore=["function", "network", "patches", "chosen"])(
+        method, settings, key, function, network, patches, chosen
+    )
+
+
+def _run(method, settings, key, function, network, patches, chosen):
+    """A method's result, which the cache knows by the first three arguments."""
+    return function(network, patches, **chosen)

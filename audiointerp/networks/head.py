@@ -1,0 +1,118 @@
+"""The output layer: scores per class, and what a network says of its classes and its front end."""
+
+from dataclasses import asdict
+
+import keras
+import numpy as np
+
+from ..errors import PatchShapeError, UnknownLabelError, WeightsError
+from ..sound.frontend import VGGISH
+from .custom_layers import ClassScores, ScaleWaveform
+
+
+def add_head(body, labels, frontend=VGGISH, *, seed=0):
+    """Put a new dense layer and a softmax on a network without its output layer.
+
+    Parameters
+    ----------
+    body : keras.Model [(n, ...) -> (n, features)]
+    labels : sequence of str
+        Class names, at least two, none twice.
+    frontend : FrontEnd or WaveformFrontEnd
+    seed : int
+
+    Returns
+    -------
+    keras.Model [(n, ...) -> (n, classes)]
+    """
+    labels = [str(label) for label in labels]
+    if len(labels) < 2 or len(set(labels)) < len(labels):
+        raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice.")
+    initializer = keras.initializers.GlorotUniform(seed)
+    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name="FCFinal")(body.output)
+    return keras.Model(body.input, ClassScores(labels, frontend)(logits), name=body.name)
+
+
+def labels_of(network):
+    """Class names of a network, in the order of its outputs.
+
+    Networks made elsewhere, without `ClassScores`, have their outputs' numbers as names.
+    """
+    last = network.layers[-1]
+    return list(last.labels) if isinstance(last, ClassScores) else [str(i) for i in range(network.output_shape[-1])]
+
+
+def frontend_of(network):
+    """Front end that a network was made for.
+
+    Raises
+    ------
+    WeightsError
+        If the network does not carry one.
+    """
+    for layer in reversed(network.layers):
+        if isinstance(layer, (ClassScores, ScaleWaveform)):
+            return layer.frontend
+    raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
+
+
+def with_frontend(network, frontend):
+    """The same weights behind another front end, such as one of another sample rate.
+
+    Parameters
+    ----------
+    network : keras.Model
+        On waveforms.
+    frontend : WaveformFrontEnd
+
+    Returns
+    -------
+    keras.Model
+        A copy.
+    """
+
+    def changed(layer):
+        if isinstance(layer, (ClassScores, ScaleWaveform)):
+            return type(layer).from_config({**layer.get_config(), "frontend": asdict(frontend)})
+        return type(layer).from_config(layer.get_config())
+
+    copy = keras.models.clone_model(network, clone_function=changed)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def label_index(network, label):
+    """Number of the output that scores `label`.
+
+    Raises
+    ------
+    UnknownLabelError
+        If the network has no such class.
+    """
+    labels = labels_of(network)
+    if label not in labels:
+        raise UnknownLabelError(f"label {label!r}: the network '{network.name}' knows {', '.join(labels)}.")
+    return labels.index(label)
+
+
+def check_patches(network, patches):
+    """Raise a `PatchShapeError` unless `network` takes `patches` and was made for their front end."""
+    expected = tuple(network.input_shape[1:]) if isinstance(network.input_shape, tuple) else None
+    found = (*patches.data.shape[1:], 1)
+    if expected is None or len(expected) != 3 or any(e not in (None, f) for e, f in zip(expected, found, strict=True)):
+        raise PatchShapeError(
+            f"network '{network.name}' takes inputs of shape {network.input_shape}, the patches are {found}. "
+            "Expected (frames, mels, 1): make the patches with the network's front end, frontend_of(network)."
+        )
+    if isinstance(network.layers[-1], ClassScores) and frontend_of(network) != patches.frontend:
+        raise PatchShapeError(
+            f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
+            "Make them with make_patches(clips, frontend_of(network))."
+        )
+
+
+def scaled(filters, width):
+    """Number of filters at a width factor, at least 1."""
+    if not 0 < width <= 1:
+        raise ValueError(f"width is {width}; expected a factor above 0 and up to 1.")
+    return max(1, int(np.round(filters * width)))

@@ -1,0 +1,210 @@
+"""Clips → log-mel patches, each knowing its clip and its start."""
+
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+
+import joblib
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
+from ..storage.folders import cache_folder
+from .frontend import VGGISH, FrontEnd
+from .reading import file_digest, read_with_notes, report_unreadable, short
+
+IN_MEMORY = 2_000_000_000  # bytes; larger sets of patches live in a temporary file
+
+
+@dataclass(frozen=True, eq=False)
+class Patches:
+    """Log-mel patches and where each comes from.
+
+    ``patches[3]``, ``patches[[250, 500]]`` and ``patches[patches.label == "dog"]`` are patches again.
+
+    Parameters
+    ----------
+    data : numpy.ndarray [n, frames, mels], float32
+    table : pandas.DataFrame [n]
+        One row a patch: `clip` (index of its row in the clip table), `start` (s), `label`, `fold`, `source`,
+        `path`, `padded` (the clip was too short for one patch) and `silent` (no band of any frame rises above the
+        front end's log offset: the network sees a flat patch).
+    frontend : FrontEnd
+    """
+
+    data: np.ndarray
+    table: pd.DataFrame
+    frontend: FrontEnd = VGGISH
+
+    def __post_init__(self):
+        expected = (len(self.table), self.frontend.frames, self.frontend.mels)
+        if self.data.shape != expected:
+            raise PatchShapeError(f"patches of shape {self.data.shape}: expected {expected} (patches, frames, mels).")
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        rows = np.atleast_1d(np.arange(len(self))[index])
+        return Patches(self.data[rows], self.table.iloc[rows], self.frontend)
+
+    @property
+    def label(self):
+        """Class name of each patch, shape (n,)."""
+        return self.table["label"].to_numpy()
+
+    @property
+    def clip(self):
+        """Clip of each patch, as its row's index in the clip table, shape (n,)."""
+        return self.table["clip"].to_numpy()
+
+    @property
+    def start(self):
+        """Start of each patch in its clip, in seconds, shape (n,)."""
+        return self.table["start"].to_numpy()
+
+    @property
+    def silent(self):
+        """Whether each patch is silent to the network, shape (n,)."""
+        return self.table["silent"].to_numpy()
+
+    @property
+    def time(self):
+        """Time axis of a patch in seconds, shape (frames,)."""
+        return self.frontend.time
+
+    @property
+    def frequency(self):
+        """Frequency axis of a patch in Hz, shape (mels,)."""
+        return self.frontend.frequency
+
+    def without_band(self, low, high, *, fill="mean"):
+        """The same patches with a frequency band taken out.
+
+        Parameters
+        ----------
+        low, high : float
+            Bands whose centres lie from `low` up to, not including, `high` (Hz) are filled.
+        fill : {"mean", "silence"}
+            Each patch's own mean, or the log-mel value of silence.
+
+        Returns
+        -------
+        Patches
+        """
+        band = (self.frequency >= low) & (self.frequency < high)
+        fills = {"mean": self.data.mean(axis=(1, 2), keepdims=True), "silence": np.log(self.frontend.log_offset)}
+        if fill not in fills:
+            raise ValueError(f"fill={fill!r}: expected 'mean' or 'silence'.")
+        return replace(self, data=np.where(band, fills[fill], self.data).astype(np.float32))
+
+    @cached_property
+    def digest(self):
+        """Fingerprint of the contents, labels and settings, for cached results."""
+        labels = list(self.label) if "label" in self.table else None
+        return joblib.hash([np.asarray(self.data), labels, asdict(self.frontend)])
+
+
+def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs=-1, max_seconds=600.0):
+    """Read clips and cut them into log-mel patches.
+
+    Clips are read in parallel; each log-mel spectrogram is kept in the cache under its content and the settings.
+    Sets larger than 2 GB live in a temporary file instead of memory.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        Clip table: `path`, and if it has them `label`, `fold`, `source`.
+    frontend : FrontEnd
+    overlap : float
+        Fraction shared by neighbouring patches.
+    on_error : {"raise", "skip"}
+        What to do with clips that cannot be read: stop and list them, or leave them out with a warning.
+    jobs : int
+        Clips read at a time; -1 for one a core.
+    max_seconds : float
+        Longest clip that is accepted.
+
+    Returns
+    -------
+    Patches
+
+    Raises
+    ------
+    MissingDataError
+        If there are no clips.
+    UnreadableAudioError
+        If clips cannot be read (all of them are named at once).
+    """
+    if len(clips) == 0:
+        raise MissingDataError("no clips: the table is empty. Check the folder, labels or split it came from.")
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
+    frontend.patch_hop(overlap)
+    read = joblib.Memory(cache_folder("log_mel"), verbose=0).cache(_clip_log_mel, ignore=["path"])
+    task = joblib.delayed(_try)
+    results = joblib.Parallel(jobs, prefer="threads", return_as="generator")(
+        task(read, path, frontend, max_seconds) for path in clips["path"]
+    )
+    store, rows, failures = _Store(frontend), [], []
+    columns = [c for c in ("label", "fold", "source", "path") if c in clips]
+    bar = tqdm(results, "log-mel", len(clips), unit="clip", leave=False, delay=2)
+    for (index, clip), (log_mel, notes) in zip(clips[columns].iterrows(), bar, strict=True):
+        if log_mel is None:
+            failures.append(notes)
+            continue
+        for note in notes:
+            warnings.warn(f"{short(clip['path'])}: {note}", AudioRepairWarning, stacklevel=2)
+        cut, start = frontend.cut(log_mel, overlap)
+        padded = len(log_mel) < frontend.frames
+        if padded:
+            note = f"too short for one patch of {frontend.patch_seconds} s: padded with silence"
+            warnings.warn(f"{short(clip['path'])}: {note}", AudioRepairWarning, stacklevel=2)
+        store.append(cut)
+        silent = cut.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
+        rows += [
+            {"clip": index, "start": s, **clip, "padded": padded, "silent": q}
+            for s, q in zip(start, silent, strict=True)
+        ]
+    if failures:
+        report_unreadable(failures, len(clips), on_error)
+    return Patches(store.array(), pd.DataFrame(rows), frontend)
+
+
+def _clip_log_mel(digest, path, frontend, max_seconds):
+    """Log-mel of one file (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
+    waveform, notes = read_with_notes(path, frontend.sample_rate, max_seconds)
+    return frontend.log_mel(waveform), notes
+
+
+def _try(read, path, frontend, max_seconds):
+    """Result of one clip, or (None, the error's text)."""
+    try:
+        return read(file_digest(path), str(path), frontend, max_seconds)
+    except UnreadableAudioError as error:
+        return None, str(error)
+
+
+class _Store:
+    """Collects patches in memory, and in a temporary file from IN_MEMORY bytes on."""
+
+    def __init__(self, frontend):
+        self.shape = (-1, frontend.frames, frontend.mels)
+        self.parts, self.size, self.file = [], 0, None
+
+    def append(self, part):
+        self.size += part.nbytes
+        self.parts.append(part)
+        if self.size > IN_MEMORY or self.file:
+            self.file = self.file or tempfile.TemporaryFile(dir=cache_folder("patches"))  # noqa: SIM115
+            for waiting in self.parts:
+                waiting.tofile(self.file)
+            self.parts = []
+
+    def array(self):
+        if self.file is None:
+            return np.concatenate(self.parts)
+        self.file.flush()
+        return np.memmap(self.file, np.float32, "r").reshape(self.shape)

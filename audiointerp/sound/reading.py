@@ -1,0 +1,166 @@
+"""Sound file → mono waveform, with every repair stated."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pooch
+import soundfile
+
+from ..errors import AudioRepairWarning, UnreadableAudioError
+
+LOWEST_RATE = 2_000  # Hz; below it the lowest mel bands are empty too
+
+LONGEST = 600.0  # seconds
+
+
+def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
+    """Read a sound file as a mono waveform.
+
+    Any format of libsndfile (wav, ogg, flac, mp3, …). Another sample rate is converted.
+    What had to be repaired is said in a warning: samples that are not numbers become 0, a file that ends before
+    its header says is used as far as it goes, a silent file stays silent.
+
+    Parameters
+    ----------
+    path : str or Path
+    sample_rate : int or None
+        Wanted sample rate in Hz; None keeps the file's own.
+    channel : int, optional
+        The one to take, 0 for the first; by default all are averaged.
+    max_seconds : float
+        Longest file that is accepted.
+
+    Returns
+    -------
+    numpy.ndarray [samples], float32
+
+    Raises
+    ------
+    UnreadableAudioError
+        If there is no such file, it is not audio, holds no samples, mostly invalid ones, is too long, or has no such
+        channel.
+
+    Warns
+    -----
+    AudioRepairWarning
+    """
+    waveform, notes = read_with_notes(path, sample_rate, max_seconds, channel)
+    for note in notes:
+        warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=2)
+    return waveform
+
+
+def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST, channel=None):
+    """As `read_audio`, with the repairs as a list of texts instead of warnings."""
+    samples, rate, notes = _decode(Path(path), max_seconds)
+    if channel is not None and not 0 <= channel < samples.shape[1]:
+        raise UnreadableAudioError(
+            f"{short(path)}: channel {channel} of {samples.shape[1]}; channels are counted from 0. Name another one."
+        )
+    waveform = samples.mean(axis=1) if channel is None else samples[:, channel]
+    if not waveform.any():
+        notes.append("silent: every sample is 0; kept as it is")
+    if sample_rate is not None and rate != sample_rate:
+        import librosa
+
+        if rate < sample_rate:
+            notes.append(f"sampled at {rate} Hz: nothing above {rate / 2:.0f} Hz; converted to {sample_rate} Hz")
+        waveform = librosa.resample(waveform, orig_sr=rate, target_sr=sample_rate, res_type="soxr_hq")
+    return np.ascontiguousarray(waveform, dtype=np.float32), notes
+
+
+def file_digest(path):
+    """Fingerprint (SHA-1, hexadecimal) of a file's bytes, for cached results.
+
+    Raises
+    ------
+    UnreadableAudioError
+        If the file cannot be opened.
+    """
+    try:
+        return pooch.file_hash(str(path), alg="sha1")
+    except OSError as error:
+        raise UnreadableAudioError(
+            f"{path}: {error.strerror}. Check the table's paths, or download the data again."
+        ) from error
+
+
+def short(path):
+    """The last folder and the name of a file: enough to find it, without the whole path."""
+    return "/".join(Path(path).parts[-2:])
+
+
+def report_unreadable(failures, total, on_error):
+    """Say at once which clips of a set could not be used: in an error, or in a warning if they may be left out.
+
+    Parameters
+    ----------
+    failures : list of str
+        What was wrong with each.
+    total : int
+        Clips of the set.
+    on_error : {"raise", "skip"}
+
+    Raises
+    ------
+    UnreadableAudioError
+        If they may not be left out, or none is left.
+    """
+    listed = "\n".join(f"  {text}" for text in failures[:10])
+    more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
+    text = f"{len(failures)} of {total} clips cannot be read:\n{listed}{more}"
+    if on_error == "raise" or len(failures) == total:
+        raise UnreadableAudioError(f"{text}\nMend or remove them, or leave them out with on_error='skip'.")
+    warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)
+
+
+def _decode(path, max_seconds):
+    """Samples (n, channels), their rate in Hz, and what had to be repaired."""
+    if not path.is_file():
+        raise UnreadableAudioError(f"{path}: no such file. Check the name, or the folder that it should be in.")
+    size = path.stat().st_size
+    if size == 0:
+        raise UnreadableAudioError(f"{short(path)}: no audio frames (file is 0 bytes). Remove it or download it again.")
+    try:
+        with soundfile.SoundFile(path) as file:
+            rate, promised, log = file.samplerate, file.frames, file.extra_info
+            if rate < LOWEST_RATE:
+                raise UnreadableAudioError(
+                    f"{short(path)}: its header says {rate} samples a second; at least {LOWEST_RATE} are needed. "
+                    "Export it again as 16 kHz or 44.1 kHz WAV."
+                )
+            if promised > max_seconds * rate:
+                raise UnreadableAudioError(
+                    f"{short(path)}: {promised / rate / 60:.1f} minutes long, at most {max_seconds / 60:.1f} minutes "
+                    "are accepted. Cut it to the part of interest, or raise max_seconds."
+                )
+            samples = file.read(int(max_seconds * rate) + 1, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise UnreadableAudioError(
+            f"{short(path)}: not readable as audio ({size} bytes; {error}). "
+            "Expected wav, ogg, flac or mp3: remove it, download it again, or convert it."
+        ) from error
+    if len(samples) == 0:
+        raise UnreadableAudioError(
+            f"{short(path)}: no audio frames (file is {size} bytes). Remove it or download it again."
+        )
+    notes = []
+    shortfall = re.search(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    if len(samples) < promised or (shortfall and int(shortfall[1]) > int(shortfall[2])):
+        notes.append(f"truncated: ends before its header says; its first {len(samples) / rate:.2f} s are used")
+    bad = ~np.isfinite(samples)
+    if bad.mean() > 0.5:
+        raise UnreadableAudioError(
+            f"{short(path)}: {bad.mean():.0%} of its samples are NaN or infinite. Export it again from its source."
+        )
+    if bad.any():
+        notes.append(f"{bad.sum()} samples are NaN or infinite: set to 0")
+        samples = np.where(bad, np.float32(0), samples)
+    if np.abs(samples).max() > 1e3:
+        raise UnreadableAudioError(
+            f"{short(path)}: samples up to {np.abs(samples).max():.3g}, expected -1 to 1. "
+            "It was probably written as float without scaling: divide by the full scale and export it again."
+        )
+    return samples, rate, notes

@@ -1,0 +1,211 @@
+"""The training loop: its recipe, its progress table, its cache, and going on after an interruption."""
+
+import time
+
+import joblib
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ..errors import WeightsError
+from ..networks.saving import load_network, save_network
+from ..storage.cache import write_whole
+from ..storage.folders import cache_folder
+
+NETWORK, HISTORY = "network.keras", "history.csv"
+
+STATE, PARTIAL = "state.keras", "state.csv"
+
+BATCH = 64
+
+
+def fit(
+    network,
+    inputs,
+    targets,
+    recipe,
+    key,
+    *,
+    loss="sparse_categorical_crossentropy",
+    augment=None,
+    finish=None,
+    name=None,
+    cache=True,
+    verbose=True,
+):
+    """Train a copy of a network on arrays and report as the MathWorks example does.
+
+    The result is cached under `key`. Each finished epoch is kept as well: after an interruption the same call goes on
+    from there, with the result it would have had.
+
+    Parameters
+    ----------
+    network : keras.Model
+    inputs : (array, array), or callable that returns them
+        For training and validation: anything with a shape that gives arrays when it is indexed.
+    targets : (numpy.ndarray, numpy.ndarray)
+        Numbers of classes, or distributions over them.
+    recipe : Recipe
+    key : object
+        All that the result depends on.
+    loss : str
+        Name of a Keras loss.
+    augment : callable [(rows, numpy.random.Generator) -> (inputs, targets)], optional
+        Makes each training batch from the numbers of its rows, in place of indexing.
+    finish : callable [keras.Model -> keras.Model], optional
+        Makes the network that is returned and kept from the one that was trained.
+    name : str, optional
+        Of the cache's folder; the network's by default.
+    cache, verbose : bool
+
+    Returns
+    -------
+    network : keras.Model
+    history : pandas.DataFrame
+        As `fine_tune` returns it.
+    """
+    folder = cache_folder(f"networks/{name or network.name}-{joblib.hash(key)[:16]}") if cache else None
+    iterations = len(targets[0]) // min(recipe.batch_size, len(targets[0])) * recipe.epochs
+    finished = _finished(folder, iterations) if cache else None
+    if finished:
+        if verbose:
+            print("Trained before; from the cache:")
+            print_progress(finished[1], recipe.validate_every)
+        return finished
+    arrays = inputs() if callable(inputs) else inputs
+    learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, verbose)
+    if finish:
+        trained = finish(learner)
+    else:
+        trained = keras.models.clone_model(network)  # without the optimizer
+        trained.set_weights(learner.get_weights())
+    if cache:
+        write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
+        save_network(trained, folder / NETWORK)
+        for file in (STATE, PARTIAL):
+            (folder / file).unlink(missing_ok=True)
+    return trained, history
+
+
+def print_progress(history, validate_every=50):
+    """Print the rows of the table that the MathWorks example prints: the first, every validation, the last.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        From `fine_tune`.
+    validate_every : int
+    """
+    print(RULE, HEADING, RULE, sep="\n")
+    for row in history.to_dict("records"):
+        if _reported(row, validate_every, len(history)):
+            print(_line(row))
+    print(RULE)
+
+
+RULE = "|" + "=" * 92 + "|"
+
+HEADING = (
+    "| Epoch | Iteration | Elapsed |  Batch   | Validation |  Batch  | Validation | Base learning |\n"
+    "|       |           | (m:ss)  | accuracy |  accuracy  |  loss   |    loss    |     rate      |"
+)
+
+
+def _line(row):
+    minutes, seconds = divmod(int(row["elapsed"]), 60)
+    accuracy, loss = row["validation_accuracy"], row["validation_loss"]
+    return (
+        f"| {row['epoch']:5.0f} | {row['iteration']:9.0f} | {minutes:4d}:{seconds:02d} | {row['batch_accuracy']:8.2%} "
+        f"| {'' if np.isnan(accuracy) else f'{accuracy:.2%}':>10} | {row['batch_loss']:7.4f} "
+        f"| {'' if np.isnan(loss) else f'{loss:.4f}':>10} | {row['learning_rate']:13.2e} |"
+    )
+
+
+def _reported(row, validate_every, last):
+    return row["iteration"] in (1, last) or row["iteration"] % validate_every == 0
+
+
+def _train(network, inputs, targets, recipe, loss, augment, folder, verbose):
+    """Train a copy of `network`; after every epoch it and its optimizer go to `folder`."""
+    learner, rows = _resume(folder) if folder else (None, [])
+    if learner is None:
+        learner = keras.models.clone_model(network)
+        learner.set_weights(network.get_weights())
+        learner.compile(keras.optimizers.Adam(), loss, metrics=["accuracy"])
+    elif verbose:
+        print(f"Interrupted before; going on after epoch {rows[-1]['epoch']}.")
+    size = min(recipe.batch_size, len(targets[0]))
+    batches = len(targets[0]) // size
+    total = batches * recipe.epochs
+    started = time.perf_counter() - (rows[-1]["elapsed"] if rows else 0)
+    bar = tqdm(total=total, initial=len(rows), desc="training", unit="batch", leave=False, disable=not verbose)
+    if verbose:
+        print(RULE, HEADING, RULE, sep="\n")
+    for epoch in range(len(rows) // batches, recipe.epochs):
+        rate = recipe.learning_rate * recipe.drop_factor ** (epoch // recipe.drop_period)
+        learner.optimizer.learning_rate = rate
+        rng = np.random.default_rng([recipe.seed, epoch])
+        order = rng.permutation(len(targets[0]))
+        for batch in order[: batches * size].reshape(batches, size):
+            batch.sort()
+            learner.reset_metrics()
+            given = augment(batch, rng) if augment else (inputs[0][batch], targets[0][batch])
+            batch_loss, share = learner.train_on_batch(*given)
+            row = {"epoch": epoch + 1, "iteration": len(rows) + 1, "elapsed": 0.0, "batch_accuracy": float(share)}
+            row |= {"validation_accuracy": np.nan, "batch_loss": float(batch_loss), "validation_loss": np.nan}
+            if _reported(row, recipe.validate_every, total):
+                row["validation_loss"], row["validation_accuracy"] = _validate(learner, inputs[1], targets[1])
+            row |= {"elapsed": time.perf_counter() - started, "learning_rate": rate}
+            rows.append(row)
+            bar.update()
+            if verbose and _reported(row, recipe.validate_every, total):
+                bar.clear()
+                print(_line(row))
+        if folder:
+            write_whole(folder / PARTIAL, pd.DataFrame(rows).to_csv)
+            save_network(learner, folder / STATE)
+    bar.close()
+    if verbose:
+        print(RULE)
+    return learner, pd.DataFrame(rows)
+
+
+def _finished(folder, iterations):
+    """The trained network and its history from the cache, or None."""
+    if not ((folder / HISTORY).is_file() and (folder / NETWORK).is_file()):
+        return None
+    try:
+        trained, history = load_network(folder / NETWORK), pd.read_csv(folder / HISTORY)
+        if len(history) != iterations:
+            raise ValueError(f"{HISTORY} has {len(history)} of {iterations} rows")
+        return trained, history
+    except (WeightsError, ValueError) as error:
+        print(f"The trained network in the cache cannot be read ({error}); it is trained again.")
+        return None
+
+
+def _resume(folder):
+    """The learner and its history as the last finished epoch left them, or (None, [])."""
+    if not (folder / STATE).is_file():
+        return None, []
+    try:
+        learner = keras.saving.load_model(folder / STATE)
+        rows = pd.read_csv(folder / PARTIAL, index_col=0).to_dict("records")
+        done = int(learner.optimizer.iterations)
+        if len(rows) < done:
+            raise ValueError(f"{PARTIAL} has {len(rows)} of {done} rows")
+        return learner, rows[:done]
+    except Exception as error:
+        print(f"The state of an interrupted training cannot be read ({error}); it starts again.")
+        return None, []
+
+
+def _validate(learner, inputs, targets):
+    """Mean loss and accuracy, as if in one batch."""
+    sums = np.zeros(2)
+    for start in range(0, len(targets), BATCH):
+        part = slice(start, start + BATCH)
+        learner.reset_metrics()
+        sums += np.array(learner.test_on_batch(inputs[part], targets[part])) * len(targets[part])
+    return sums / len(targets)

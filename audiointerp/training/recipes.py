@@ -1,0 +1,90 @@
+"""Recipes: how a network is trained, and the recipe that suits each."""
+
+from dataclasses import dataclass
+
+from ..networks.build import GENRE
+from .augmentation import Augmentation
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained; the defaults are those of the MathWorks example.
+
+    Parameters
+    ----------
+    epochs : int
+    batch_size : int
+    learning_rate : float
+        Of Adam in the first epoch; 1e-3 suits pretrained weights, 1e-4 random ones.
+    drop_factor, drop_period : float, int
+        The rate is multiplied by the factor every so many epochs.
+    validate_every : int
+        Iterations between two validations; one more closes the training.
+    trainable : {"all", "head"}
+        The whole network, or only the new dense layer `FCFinal` on embeddings computed once.
+    seed : int
+        Orders the patches of each epoch.
+    """
+
+    epochs: int = 5
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    drop_factor: float = 0.5
+    drop_period: int = 2
+    validate_every: int = 50
+    trainable: str = "all"
+    seed: int = 0
+
+
+def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
+    """The recipe that suits a network and the weights it starts from.
+
+    VGGish follows the MathWorks example, at a tenth of its rate from random weights of full width. YAMNet's pretrained
+    body is kept as it is and the head alone is trained, for longer; from random weights all of it is. Networks for
+    music see small batches; those that are augmented learn for longer.
+
+    Returns
+    -------
+    Recipe
+    """
+    if network == "plain_cnn":
+        return Recipe(epochs=10, batch_size=32, drop_period=4, seed=seed)
+    if network in GENRE:
+        return Recipe(epochs=20, batch_size=32, learning_rate=3e-3, drop_period=6, validate_every=100, seed=seed)
+    if network == "yamnet" and weights != "random":
+        return Recipe(epochs=20, drop_period=8, trainable="head", seed=seed)
+    if network == "yamnet":
+        return Recipe(epochs=8, learning_rate=3e-3, drop_period=3, seed=seed)
+    if weights == "random" and width > 0.5:
+        return Recipe(learning_rate=1e-4, seed=seed)
+    return Recipe(seed=seed)
+
+
+def default_augmentation(network):
+    """The augmentation that suits a network: none but for those that would learn a few tracks by heart.
+
+    Returns
+    -------
+    Augmentation or None
+    """
+    return Augmentation() if network in ("cam_cnn", "interpretable_cnn") else None
+
+
+def student_recipe(seed=0):
+    """The recipe that suits `distill`.
+
+    Returns
+    -------
+    Recipe
+    """
+    return Recipe(epochs=12, drop_period=4, validate_every=40, seed=seed)
+
+
+def track_recipe(seed=0):
+    """The recipe that suits `fit_track_network`.
+
+    Returns
+    -------
+    Recipe
+    """
+    return Recipe(epochs=30, batch_size=16, learning_rate=3e-3, drop_period=15, validate_every=100, seed=seed)

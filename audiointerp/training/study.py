@@ -1,0 +1,91 @@
+"""From a data set to a trained network in one call: what each notebook starts from."""
+
+from dataclasses import dataclass
+
+import keras
+import pandas as pd
+
+from .. import datasets
+from ..datasets.splits import split
+from ..networks.build import GENRE, build_network
+from ..networks.head import frontend_of
+from ..sound.patches import Patches, make_patches
+from .fine_tuning import fine_tune
+from .recipes import default_augmentation, default_recipe
+
+
+@dataclass(frozen=True)
+class Study:
+    """A trained network and the data it was trained and is judged on.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+    train, validation : Patches
+        All patches of the two parts, silent ones too; those are left out of the training.
+    network : keras.Model
+    history : pandas.DataFrame
+    """
+
+    clips: pd.DataFrame
+    train: Patches
+    validation: Patches
+    network: keras.Model
+    history: pd.DataFrame
+
+
+def prepare(
+    data="esc10",
+    network="vggish",
+    *,
+    weights="audioset",
+    width=1.0,
+    by="fold",
+    fold=5,
+    seed=0,
+    recipe=None,
+    verbose=True,
+):
+    """Load a data set, hold a part of it out, and train a network on the rest.
+
+    Whatever was made before with the same settings comes from the cache.
+
+    Parameters
+    ----------
+    data : str, path or pandas.DataFrame
+        Data set or folder, see `load`; or a clip table.
+    network : {"vggish", "yamnet", "plain_cnn", "cam_cnn", "interpretable_cnn"}
+        The last three are for music: they learn from segments of 3 s that do not overlap.
+    weights : {"audioset", "random"} or path
+        To start from; the networks for music start from random ones in any case.
+    width : float
+        Factor on the number of filters; below 1 only with random weights.
+    by, fold
+        How clips are divided, see `split`.
+    seed : int
+        For random weights, the division and the order of the patches.
+    recipe : Recipe, optional
+        `default_recipe` otherwise.
+    verbose : bool
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    ValueError
+        If there is no such network.
+    AudioInterpError
+        As the steps raise it.
+    """
+    clips = data if isinstance(data, pd.DataFrame) else datasets.load(data)
+    parts = split(clips, by, fold=fold, seed=seed)
+    untrained = build_network(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
+    overlap = 0.0 if network in GENRE else 0.75
+    train, validation = (make_patches(part, frontend_of(untrained), overlap=overlap) for part in parts)
+    recipe = recipe or default_recipe(network, weights, width=width, seed=seed)
+    sounding = (train[~train.silent], validation[~validation.silent])
+    augmentation = default_augmentation(network)
+    trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, verbose=verbose)
+    return Study(clips, train, validation, trained, history)

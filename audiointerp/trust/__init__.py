@@ -1,0 +1,9 @@
+"""Can a map be trusted? Agreement between methods, and maps against evidence that is known."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["agreement", "evidence"],
+    submod_attrs={"agreement": ["map_agreement"], "evidence": ["evidence_score", "filter_evidence"]},
+)

@@ -1,0 +1,251 @@
+"""Three parts of a table, and labels that become one."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from audiointerp import datasets
+from audiointerp.datasets.clips import merge_labels
+from audiointerp.datasets.splits import partition, shared_sources, with_folds
+from audiointerp.errors import MissingDataError, UnknownLabelError
+
+
+def table(counts, per_source=1, **columns):
+    """A clip table with so many clips per label, so many clips cut from each source."""
+    labels = np.repeat(list(counts), list(counts.values()))
+    number = np.concatenate([np.arange(count) for count in counts.values()]) // per_source
+    source = [f"{label}.{one:05d}" for label, one in zip(labels, number, strict=True)]
+    paths = [f"/sounds/{i}.wav" for i in range(len(labels))]
+    return pd.DataFrame({"path": paths, "label": labels, "fold": 0, "source": source}).assign(**columns)
+
+
+def sizes(parts):
+    return [part["label"].value_counts().to_dict() for part in parts]
+
+
+GENRES = {"jazz": 100, "rock": 100, "pop": 40}
+
+
+@pytest.mark.parametrize("by", ["source", "random"])
+@pytest.mark.parametrize(
+    ("counts", "shares", "expected"),
+    [
+        (GENRES, (0.70, 0.15, 0.15), [(70, 15, 15), (70, 15, 15), (28, 6, 6)]),
+        (GENRES, (0.5, 0.2, 0.3), [(50, 20, 30), (50, 20, 30), (20, 8, 12)]),
+        ({"jazz": 10, "rock": 20}, (0.70, 0.15, 0.15), [(7, 2, 1), (14, 3, 3)]),
+        ({"jazz": 3, "rock": 4}, (0.70, 0.15, 0.15), [(1, 1, 1), (2, 1, 1)]),
+        ({"jazz": 7, "rock": 7}, (1 / 3, 1 / 3, 1 / 3), [(3, 2, 2), (3, 2, 2)]),
+    ],
+)
+def test_shares_of_each_label(by, counts, shares, expected):
+    got = sizes(partition(table(counts), by, shares=shares))
+    assert [tuple(part[label] for part in got) for label in counts] == expected
+
+
+@pytest.mark.parametrize("by", ["source", "random", "filtered"])
+def test_nothing_is_lost_or_changed(by):
+    clips = table({"jazz": 30, "rock": 30}, evidence="tone", filtered=["train", "valid", "test"] * 20)
+    clips = clips.sample(frac=1, random_state=1)
+    clips.index += 500
+    parts = partition(clips, by)
+    assert len(parts) == 3
+    joined = pd.concat(parts)
+    assert sorted(joined.index) == sorted(clips.index)
+    pd.testing.assert_frame_equal(joined.loc[clips.index], clips)
+    place = {number: i for i, number in enumerate(clips.index)}
+    for part in parts:
+        places = [place[number] for number in part.index]
+        assert places == sorted(places)
+
+
+def test_rows_with_one_index_are_told_apart():
+    clips = table({"jazz": 20, "rock": 20}).set_index(pd.Index([0] * 40))
+    parts = partition(clips)
+    assert sorted(pd.concat(parts)["path"]) == sorted(clips["path"])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sources_stay_whole(seed):
+    rng = np.random.default_rng(seed)
+    clips = table({"jazz": 60, "rock": 80}).assign(source=lambda t: t["label"] + rng.integers(0, 15, 140).astype(str))
+    train, validation, test = partition(clips, "source", seed=seed)
+    for one, two in ((train, validation), (train, test), (validation, test)):
+        assert shared_sources(one, two).empty
+    largest = clips["source"].value_counts().max()
+    for label, count in (("jazz", 60), ("rock", 80)):
+        for part, share in ((train, 0.7), (validation, 0.15), (test, 0.15)):
+            assert abs((part["label"] == label).sum() - share * count) <= largest
+
+
+def test_random_leaks_sources_and_says_which():
+    clips = table({"jazz": 60, "rock": 60}, per_source=6)
+    train, validation, test = partition(clips, "random")
+    for one, two in ((train, validation), (train, test), (validation, test)):
+        assert set(shared_sources(one, two).index) == set(one["source"]) & set(two["source"])
+        assert not shared_sources(one, two).empty
+
+
+def test_random_is_within_labels_and_even():
+    """Over many seeds each clip is tested about as often as any other."""
+    clips = table({"jazz": 20, "rock": 20})
+    tested = sum(clips.index.isin(partition(clips, "random", seed=seed)[2].index).astype(int) for seed in range(100))
+    assert tested.sum() == 100 * 6
+    assert abs(tested / 100 - 0.15).max() < 4 * np.sqrt(0.15 * 0.85 / 100)
+
+
+@pytest.mark.parametrize("by", ["source", "random"])
+def test_seed_decides(by):
+    clips = table({"jazz": 40, "rock": 40})
+    one, again, other = ([part.index.tolist() for part in partition(clips, by, seed=seed)] for seed in (3, 3, 4))
+    assert one == again
+    assert all(a != b for a, b in zip(one, other, strict=True))
+
+
+def test_filtered_follows_the_column():
+    column = ["train", "", "valid", "test", "train", "valid", "test", ""]
+    clips = table({"jazz": 4, "rock": 4}, filtered=column)
+    train, validation, test = partition(clips, "filtered")
+    assert train.index.tolist() == [0, 4]
+    assert validation.index.tolist() == [2, 5]
+    assert test.index.tolist() == [3, 6]
+
+
+@pytest.mark.parametrize("by", ["random", "filtered"])
+def test_song_features_need_no_path(by):
+    features = pd.DataFrame({"label": ["jazz", "rock"] * 10, "filtered": "train", "mfcc1_mean": 1.0})
+    features.loc[[2, 3], "filtered"] = "valid"
+    features.loc[[6, 7], "filtered"] = "test"
+    train, _, test = partition(features, by)
+    assert list(train.columns) == list(features.columns)
+    assert set(test["label"]) == {"jazz", "rock"}
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.7, 0.3), (0.7, 0.15, 0.15, 0.0), (0.8, 0.2, 0.0), (1.1, -0.2, 0.1), (70, 15, 15), (np.nan,) * 3, ()]
+)
+def test_shares_that_are_none(shares):
+    with pytest.raises(ValueError, match="three shares above 0 that add up to 1"):
+        partition(table(GENRES), shares=shares)
+
+
+def test_unknown_way():
+    with pytest.raises(ValueError, match="by='artist': expected 'source', 'random' or 'filtered'"):
+        partition(table(GENRES), "artist")
+
+
+@pytest.mark.parametrize(("by", "column"), [("source", "source"), ("random", "label"), ("filtered", "filtered")])
+def test_column_that_is_not_there(by, column):
+    clips = table(GENRES, filtered="train")
+    with pytest.raises(MissingDataError, match=f"Partition by {by}: the columns {column} are missing"):
+        partition(clips.drop(columns=column), by)
+    with pytest.raises(MissingDataError, match="the table is empty"):
+        partition(clips.iloc[:0], by)
+
+
+@pytest.mark.parametrize(
+    ("clips", "by", "fewest"),
+    [
+        (table({"jazz": 30, "rock": 2}), "source", "sources: rock, 2"),
+        (table({"jazz": 30, "rock": 2}), "random", "clips: rock, 2"),
+        (table({"jazz": 30, "rock": 60}, per_source=30), "source", "sources: jazz, 1"),
+    ],
+)
+def test_label_that_would_be_missing(clips, by, fewest):
+    with pytest.raises(MissingDataError, match=f"Partition by {by} in the shares .*Fewest {fewest}.*change the shares"):
+        partition(clips, by)
+
+
+def test_lists_that_leave_a_label_out():
+    clips = table({"jazz": 3, "rock": 3}, filtered=["train", "valid", "test", "train", "train", "valid"])
+    with pytest.raises(MissingDataError, match=r"no test clip of rock\. The lists need all 1,000 tracks.*by='source'"):
+        partition(clips, "filtered")
+    with pytest.raises(MissingDataError, match=r"no clip is in a list\. 'audiointerp download gtzan'"):
+        partition(clips.assign(filtered=""), "filtered")
+    with pytest.raises(MissingDataError, match="found 'validation'; expected"):
+        partition(clips.assign(filtered=["train", "validation", "test"] * 2), "filtered")
+
+
+@pytest.mark.realdata
+def test_real_tracks_in_three_parts(real_data):
+    clips = datasets.load("gtzan", download=False)
+    parts = partition(clips)
+    for part in parts:
+        assert set(part["label"]) == set(clips["label"])
+    assert shared_sources(parts[0], parts[2]).empty
+    features = datasets.gtzan.load_gtzan_features()
+    assert [len(part) for part in partition(features, "filtered")] == [443, 197, 290]
+    assert [len(part) for part in partition(features, "random")] == [700, 150, 150]
+
+
+# Labels that become one
+
+
+def test_merged_labels():
+    clips = table({"jazz": 2, "metal": 2, "pop": 1, "rock": 2}, evidence="tone")
+    merged = merge_labels(clips, {"loud": ["rock", "metal"]})
+    assert merged["label"].tolist() == ["jazz", "jazz", "loud", "loud", "pop", "loud", "loud"]
+    pd.testing.assert_frame_equal(merged.drop(columns="label"), clips.drop(columns="label"))
+    assert clips["label"].nunique() == 4
+
+
+def test_several_groups_and_old_names():
+    clips = table({"jazz": 1, "metal": 1, "pop": 1, "rock": 1})
+    assert merge_labels(clips, {"rock": ["metal", "rock"], "calm": "jazz"})["label"].tolist() == [
+        "calm",
+        "rock",
+        "pop",
+        "rock",
+    ]
+    assert merge_labels(clips, {"rock": ["pop"], "pop": ["rock"]})["label"].tolist() == ["jazz", "metal", "rock", "pop"]
+    pd.testing.assert_frame_equal(merge_labels(clips, {}), clips)
+
+
+def test_groups_that_make_no_sense():
+    clips = table({"jazz": 2, "metal": 2, "rock": 2})
+    with pytest.raises(UnknownLabelError, match=r"'roc'.*jazz, metal, rock.*mean 'rock'"):
+        merge_labels(clips, {"loud": ["metal", "roc"]})
+    with pytest.raises(UnknownLabelError, match="No label asked for"):
+        merge_labels(clips, {"loud": []})
+    with pytest.raises(ValueError, match="'metal' stands in two groups, 'loud' and 'fast'"):
+        merge_labels(clips, {"loud": ["metal", "rock"], "fast": ["metal"]})
+    with pytest.raises(ValueError, match="'jazz' is the name of a group and of a label that is kept"):
+        merge_labels(clips, {"jazz": ["metal", "rock"]})
+    with pytest.raises(ValueError, match="Only the label 'music' would remain"):
+        merge_labels(clips, {"music": ["jazz", "metal", "rock"]})
+    with pytest.raises(MissingDataError, match="columns source are missing"):
+        merge_labels(clips.drop(columns="source"), {"loud": ["metal", "rock"]})
+
+
+class TestWithFolds:
+    def table(self, counts, per_source=1):
+        rows = [
+            {"path": f"{label}{n}.wav", "label": label, "fold": 0, "source": f"{label}/{n // per_source}"}
+            for label, count in counts.items()
+            for n in range(count)
+        ]
+        return pd.DataFrame(rows)
+
+    def test_blocks_of_neighbours(self):
+        found = with_folds(self.table({"a": 10, "b": 7}))
+        assert found.query("label == 'a'")["fold"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+        assert found.query("label == 'b'")["fold"].tolist() == [1, 1, 2, 3, 3, 4, 5]
+
+    def test_clips_of_a_source_stay_together(self):
+        found = with_folds(self.table({"a": 20, "b": 20}, per_source=4))
+        assert (found.groupby("source")["fold"].nunique() == 1).all()
+        assert sorted(set(found["fold"])) == [1, 2, 3, 4, 5]
+
+    def test_known_folds_are_kept(self):
+        clips = self.table({"a": 5, "b": 5}).assign(fold=3)
+        assert with_folds(clips) is clips
+
+    def test_table_given_is_left_as_it_is(self):
+        clips = self.table({"a": 5, "b": 5})
+        with_folds(clips, count=2)
+        assert (clips["fold"] == 0).all()
+
+    def test_too_few_sources(self):
+        with pytest.raises(MissingDataError, match="b: 4 clips from different sources, for 5 folds"):
+            with_folds(self.table({"a": 9, "b": 4}))
+        with pytest.raises(ValueError, match="count=1"):
+            with_folds(self.table({"a": 9}), count=1)

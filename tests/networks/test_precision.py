@@ -1,0 +1,181 @@
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from audiointerp.maps import explain
+from audiointerp.networks import precision
+from audiointerp.networks.head import add_head
+from audiointerp.networks.precision import as_precision, gains_from_bfloat16
+from audiointerp.networks.vggish import vggish
+from audiointerp.sound.frontend import VGGISH
+from audiointerp.sound.patches import Patches
+
+LABELS = ["tone", "click", "hiss"]
+
+
+def sounds(n, frontend, seed=0):
+    """Patches of faint noise with tones (lines in time), clicks (lines in frequency) or hiss (a coarse surface)."""
+    rng = np.random.default_rng(seed)
+    kind = np.arange(n) % 3
+    data = rng.normal(-3, 0.3, (n, 96, 64)).astype(np.float32)
+    for patch, k in zip(data, kind, strict=True):
+        if k == 0:
+            patch[:, rng.integers(0, 64, 4)] += 3
+        elif k == 1:
+            patch[rng.integers(0, 96, 6)] += 3
+        else:
+            patch[rng.integers(0, 48) :][:48] += rng.exponential(1, (48, 64))
+    table = pd.DataFrame({"clip": range(n), "start": 0.0, "label": np.array(LABELS)[kind]})
+    return Patches(data, table, frontend)
+
+
+def normalised(frontend):
+    """Convolutions, some of them depthwise, with batch norm after each: YAMNet in small."""
+    layers = keras.layers
+    x = inputs = keras.Input((96, 64, 1))
+    for number, (kind, options) in enumerate(
+        [
+            (layers.Conv2D, {"filters": 16}),
+            (layers.DepthwiseConv2D, {}),
+            (layers.Conv2D, {"filters": 32}),
+            (layers.Conv2D, {"filters": 64}),
+        ]
+    ):
+        x = kind(kernel_size=3, strides=2, padding="same", use_bias=False, name=f"layer{number}", **options)(x)
+        x = layers.BatchNormalization(momentum=0)(x)
+        x = layers.ReLU()(x)
+    return add_head(keras.Model(inputs, layers.GlobalAveragePooling2D()(x)), LABELS, frontend)
+
+
+@pytest.fixture(scope="module", params=["vggish", "normalised"])
+def fitted(request):
+    """A small network of random filters whose head was fitted to the sounds, and patches it has not seen."""
+    keras.utils.set_random_seed(0)
+    network = vggish(LABELS, weights="random", width=0.125) if request.param == "vggish" else normalised(VGGISH)
+    patches, unseen = sounds(90, VGGISH), sounds(9, VGGISH, seed=1)
+    network(patches.data, training=True)  # batch norm takes these patches' statistics
+    head = network.get_layer("FCFinal")
+    features = keras.Model(network.inputs[0], head.input)(patches.data, training=False).numpy()
+    scale = features.std(axis=0) + 1e-3
+    fit = LogisticRegression(max_iter=1000).fit(features / scale, [LABELS.index(label) for label in patches.label])
+    head.set_weights([fit.coef_.T / scale[:, None], fit.intercept_])
+    scores = network(unseen.data, training=False).numpy()
+    assert (scores.argmax(axis=1) == np.arange(9) % 3).mean() > 0.7
+    network.compile("adam", "sparse_categorical_crossentropy")
+    return network, unseen
+
+
+def logits(network, patches):
+    """Each class against the first, before the softmax."""
+    scores = np.log(network.predict(patches.data, verbose=0))
+    return scores - scores[:, :1]
+
+
+def test_same_predictions(fitted):
+    network, patches = fitted
+    reduced = as_precision(network, "bfloat16")
+    assert reduced.predict(patches.data, verbose=0).dtype == np.float32
+    one, two = logits(reduced, patches), logits(network, patches)
+    np.testing.assert_array_equal(one.argmax(axis=1), two.argmax(axis=1))
+    # Every layer with a kernel rounds its weights and its output to 8 bits.
+    steps = sum(len(layer.weights) > 0 for layer in network.layers)
+    np.testing.assert_allclose(one, two, atol=steps * 2**-8 * np.abs(two).max())
+
+
+@pytest.mark.parametrize(("method", "options"), [("occlusion", {}), ("lime", {"samples": 150}), ("gradcam", {})])
+def test_same_maps(fitted, method, options):
+    network, patches = fitted
+    labels = LABELS[:2]
+    full, reduced = (
+        explain(network, patches[:2], method, labels=labels, precision=p, cache=False, **options)
+        for p in ("float32", "bfloat16")
+    )
+    # A map is a difference of two scores or a mean of such: it cannot be noisier than they are.
+    scores = [as_precision(network, p).predict(patches.data, verbose=0) for p in ("float32", "bfloat16")]
+    noise, signal = 2 * np.var(scores[1] - scores[0]), full.values.var()
+    expected = 1 / np.sqrt(1 + noise / signal) if method != "gradcam" else 0.99
+    assert np.corrcoef(full.values.ravel(), reduced.values.ravel())[0, 1] > min(expected, 0.99)
+    assert expected > 0.8
+
+
+def test_copy(fitted):
+    network, _ = fitted
+    weights = network.get_weights()
+    copy = as_precision(network, "bfloat16")
+    assert copy is not network
+    assert not copy.compiled
+    assert [layer.name for layer in copy.layers[1:]] == [layer.name for layer in network.layers[1:]]
+    head = ("FCFinal", "scores")
+    for layer in copy.layers[1:]:
+        normalises = isinstance(layer, keras.layers.BatchNormalization)
+        assert layer.compute_dtype == ("float32" if layer.name in head else "bfloat16")
+        assert layer.variable_dtype == ("float32" if layer.name in head or normalises else "bfloat16")
+    for new, old, then in zip(copy.variables, network.variables, weights, strict=True):
+        np.testing.assert_array_equal(old, then)
+        np.testing.assert_allclose(np.asarray(keras.ops.cast(new, "float32")), then, rtol=2**-8)
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
+def test_copy_has_the_weights_of_now(fitted):
+    network, patches = fitted
+    changed = keras.models.clone_model(network)
+    changed.set_weights(network.get_weights())
+    before = as_precision(changed, "bfloat16").predict(patches.data, verbose=0)
+    kernel, bias = changed.get_layer("FCFinal").get_weights()
+    changed.get_layer("FCFinal").set_weights([kernel[:, ::-1], bias[::-1]])
+    after = as_precision(changed, "bfloat16").predict(patches.data, verbose=0)
+    np.testing.assert_allclose(after, before[:, ::-1], atol=1e-3)
+
+
+def test_nested_networks():
+    inner = vggish(["a", "b"], weights="random", width=0.02)
+    outer = keras.Sequential([keras.Input((96, 64, 1)), inner, keras.layers.Dense(2, activation="softmax")])
+    reduced = as_precision(outer, "bfloat16")
+    data = np.random.default_rng(0).normal(size=(2, 96, 64, 1)).astype(np.float32)
+    assert reduced.layers[1].get_layer("conv1").compute_dtype == "bfloat16"
+    np.testing.assert_allclose(reduced.predict(data, verbose=0), outer.predict(data, verbose=0), atol=0.02)
+
+
+def test_float32_is_the_network_itself(fitted):
+    assert as_precision(fitted[0], "float32") is fitted[0]
+
+
+def test_unknown_precision(fitted):
+    with pytest.raises(ValueError, match=r"precision='half'.*'bfloat16'"):
+        as_precision(fitted[0], "half")
+
+
+@pytest.mark.parametrize(
+    ("flags", "gains"), [("fpu amx_bf16 amx_tile", True), ("fpu avx512f avx512_bf16", False), ("fpu avx2", False)]
+)
+def test_processors(flags, gains, tmp_path, monkeypatch, fitted):
+    import tensorflow as tf
+
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    assert gains_from_bfloat16() is gains
+    assert (as_precision(fitted[0], "auto") is fitted[0]) is not gains
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert gains_from_bfloat16() is False
+
+
+def test_processor_that_does_not_say(tmp_path, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "missing")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    assert gains_from_bfloat16() is False
+
+
+@pytest.mark.parametrize(("capability", "gains"), [((8, 0), True), ((9, 0), True), ((7, 5), False), (None, False)])
+def test_gpus(capability, gains, monkeypatch):
+    import tensorflow as tf
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["gpu"])
+    details = {"device_name": "any"} | ({"compute_capability": capability} if capability else {})
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
+    assert gains_from_bfloat16() is gains

@@ -1,0 +1,246 @@
+"""Waveforms of unequal length in one batch, against one `predict` a waveform."""
+
+import keras
+import numpy as np
+import pytest
+
+from audiointerp.errors import MissingDataError, PatchShapeError
+from audiointerp.networks import running as batching
+from audiointerp.networks.graph import layer_outputs
+from audiointerp.networks.running import run_waveforms
+from audiointerp.networks.soundnet import soundnet
+
+LAYERS = {  # taps, zeros on both sides, pool
+    "conv1": (64, 32, 8),
+    "conv2": (32, 16, 8),
+    "conv3": (16, 8, 1),
+    "conv4": (8, 4, 1),
+    "conv5": (4, 2, 4),
+    "conv6": (4, 2, 1),
+    "conv7": (4, 2, 1),
+    "conv8": (8, 0, 1),
+}
+# Fewest samples that give a layer one position.
+SHORTEST = {
+    "conv1": 14,
+    "conv2": 222,
+    "conv3": 222,
+    "conv4": 222,
+    "conv5": 4_574,
+    "conv6": 4_574,
+    "conv7": 4_574,
+    "conv8": 209_374,
+    "conv8_2": 209_374,
+}
+
+
+def arrays(seed=11):
+    """Weights of a narrow SoundNet with both heads, whose biases and means make much of silence."""
+    rng = np.random.default_rng(seed)
+    found, loudness = {}, 25.6
+    filters_of = dict(zip([*LAYERS, "conv8_2"], (3, 4, 2, 3, 4, 3, 5, 4, 2), strict=True))
+    for (name, filters), before in zip(filters_of.items(), (1, 3, 4, 2, 3, 4, 3, 5, 5), strict=True):
+        taps = LAYERS[name[:5]][0]
+        found[f"{name}/weights"] = rng.normal(0, 1 / np.sqrt(taps * before), (taps, before, filters))
+        found[f"{name}/biases"] = rng.normal(0, loudness, filters)
+        found[f"{name}/gamma"], found[f"{name}/beta"] = rng.uniform(0.5, 1.5, filters), rng.normal(0.5, 0.5, filters)
+        found[f"{name}/mean"] = rng.normal(0, 0.3 * loudness, filters)
+        found[f"{name}/var"] = rng.uniform(0.5, 1.5, filters) * loudness**2
+        loudness = 1.0
+    return found
+
+
+@pytest.fixture(scope="module")
+def network():
+    return soundnet(arrays())
+
+
+def noise(rng, *samples):
+    return [rng.normal(0, 0.1, count).astype(np.float32) for count in samples]
+
+
+def some(network, *names):
+    known = layer_outputs(network)
+    return {name: known[name] for name in names or known}
+
+
+def alone(network, waveforms, outputs):
+    """One `predict` a waveform of the averages over time."""
+    pooled = [keras.layers.GlobalAveragePooling1D()(tensor) for tensor in outputs.values()]
+    averaged = keras.Model(network.input, keras.layers.Concatenate()(pooled) if len(pooled) > 1 else pooled[0])
+    return np.concatenate([averaged.predict(waveform[None, :, None], verbose=0) for waveform in waveforms])
+
+
+def run(network, waveforms, outputs, **options):
+    return run_waveforms(network, waveforms, outputs, progress=False, **options)
+
+
+def slow_positions(samples, upto):
+    """Positions of a layer, counted window by window."""
+    for name, (taps, zeros, pool) in LAYERS.items():
+        samples = sum(1 for _ in range(0, samples + 2 * zeros - taps + 1, 2)) // pool
+        if name == upto[:5] or not samples:
+            return samples
+
+
+LENGTHS = {
+    "all layers": (SHORTEST, (209_374, 231_007, 209_375, 220_500, 209_374)),
+    "conv1 to conv7": (list(SHORTEST)[:7], (4_574, 30_001, 4_575, 6_000, 30_001, 9_999)),
+    "conv1 to conv4": (list(SHORTEST)[:4], (222, 223, 224, 1_000, 301, 222, 4_096, 239)),
+    "conv1": (["conv1"], (14, 15, 16, 29, 30, 1_000, 14)),
+    "conv3 and conv6": (["conv3", "conv6"], (5_000, 4_574, 20_001)),
+    "equal": (["conv1", "conv4"], (3_000, 3_000, 3_000)),
+    "one": (["conv2"], (777,)),
+}
+
+
+@pytest.mark.parametrize("case", LENGTHS)
+def test_unequal_waveforms_give_what_each_gives_alone(network, rng, case):
+    names, samples = LENGTHS[case]
+    outputs, waveforms = some(network, *names), noise(rng, *samples)
+    found, expected = run(network, waveforms, outputs), alone(network, waveforms, outputs)
+    assert found.shape == (len(samples), sum(tensor.shape[-1] for tensor in outputs.values()))
+    assert found.dtype == np.float32
+    assert np.ptp(expected, axis=0).max() > 1e-3 or len(samples) == 1
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+def test_silence_behind_the_end_would_not_do(network, rng):
+    """What zeros behind a waveform's end give when nothing is done about them."""
+    outputs, [short, long] = some(network, "conv1", "conv2", "conv4"), noise(rng, 1_000, 3_000)
+    padded = np.pad(short, (0, 2_000))
+    found = run(network, [short, long], outputs)[0]
+    assert np.abs(found - alone(network, [padded], outputs)[0]).max() > 0.01
+    np.testing.assert_allclose(found, alone(network, [short], outputs)[0], atol=2e-5)
+
+
+def test_small_batches_and_any_order_change_nothing(network, rng, monkeypatch):
+    outputs = some(network, "conv1", "conv2", "conv3")
+    waveforms = noise(rng, 500, 900, 222, 700, 2_000, 900, 333)
+    whole = run(network, waveforms, outputs)
+    turned = np.array([3, 0, 6, 5, 1, 2, 4])
+    np.testing.assert_allclose(run(network, [waveforms[i] for i in turned], outputs), whole[turned], atol=1e-5)
+    for samples in (1, 1_000, 2_100):
+        monkeypatch.setattr(batching, "BATCH_SAMPLES", samples)
+        np.testing.assert_allclose(run(network, waveforms, outputs), whole, atol=1e-5)
+    assert np.ptp(whole, axis=0).max() > 1e-3
+
+
+def test_outputs_stand_in_the_order_asked_for(network, rng):
+    waveforms = noise(rng, 600, 800)
+    one, two = (run(network, waveforms, some(network, *names)) for names in (["conv1", "conv2"], ["conv2", "conv1"]))
+    np.testing.assert_allclose(np.concatenate([two[:, 4:], two[:, :4]], axis=1), one, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SHORTEST)
+def test_one_sample_too_short_names_the_layer(network, rng, name):
+    shortest = SHORTEST[name]
+    assert (slow_positions(shortest, name), slow_positions(shortest - 1, name)) == (1, 0)
+    with pytest.raises(PatchShapeError, match=rf"{shortest - 1} samples is too short for layer {name} of 'soundnet'"):
+        run(network, noise(rng, shortest + 501, shortest - 1), some(network, name))
+
+
+@pytest.mark.parametrize("samples", [0, 1, 13])
+def test_hardly_a_waveform_is_an_error(network, samples):
+    with pytest.raises(PatchShapeError, match=rf"{samples} samples is too short for layer conv1"):
+        run(network, [np.zeros(samples, np.float32)], some(network))
+
+
+def test_first_layer_that_is_too_deep_is_named(network, rng):
+    with pytest.raises(PatchShapeError, match=r"too short for layer conv5 .*earlier layers with layers="):
+        run(network, noise(rng, 4_573, 250_000), some(network))
+
+
+@pytest.mark.parametrize(
+    ("names", "samples"),
+    [
+        (["conv1"], (14, 100, 31, 100)),
+        (["conv3"], (222, 2_000, 1_023)),
+        (["conv5"], (4_574, 30_000, 12_345)),
+        (["conv1", "conv4"], (1_000, 222, 1_500)),
+        (["conv8", "conv8_2"], (209_374, 280_000)),
+    ],
+)
+def test_flattened_layers_keep_every_position_and_zeros_behind_the_end(network, rng, names, samples):
+    outputs, waveforms = some(network, *names), noise(rng, *samples)
+    found = run(network, waveforms, outputs, over_time="flatten")
+    single = keras.Model(network.input, [*outputs.values(), network.get_layer("scale").output])
+    rows = []
+    for waveform in waveforms:
+        row = []
+        for name, output in zip(names, single(waveform[None, :, None], training=False)[:-1], strict=True):
+            positions = slow_positions(max(samples), name)
+            assert output.shape[1] == slow_positions(len(waveform), name)
+            row.append(np.pad(output.numpy()[0], ((0, positions - output.shape[1]), (0, 0))).ravel())
+        rows.append(np.concatenate(row))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, np.stack(rows), atol=2e-5)
+    assert (found[np.argmin(samples)] == 0).sum() > (found[np.argmax(samples)] == 0).sum()
+
+
+def test_flattened_batches_are_as_wide_as_the_longest_of_all(network, rng, monkeypatch):
+    outputs, waveforms = some(network, "conv2"), noise(rng, 400, 3_000, 222, 1_000)
+    whole = run(network, waveforms, outputs, over_time="flatten")
+    assert whole.shape == (4, slow_positions(3_000, "conv2") * 4)
+    monkeypatch.setattr(batching, "BATCH_SAMPLES", 1)
+    np.testing.assert_allclose(run(network, waveforms, outputs, over_time="flatten"), whole, atol=1e-5)
+
+
+def test_flattened_layers_have_a_limit(network, rng, monkeypatch):
+    assert batching.FLAT * 4 == 2**30  # bytes of float32
+    outputs, waveforms = some(network, "conv1", "conv2"), noise(rng, 300, 1_000)
+    numbers = 3 * slow_positions(1_000, "conv1") + 4 * slow_positions(1_000, "conv2")
+    monkeypatch.setattr(batching, "FLAT", 2 * numbers)
+    assert run(network, waveforms, outputs, over_time="flatten").shape == (2, numbers)
+    monkeypatch.setattr(batching, "FLAT", 2 * numbers - 1)
+    with pytest.raises(MissingDataError, match=rf"conv1, conv2 flattened: {numbers:,} .*too many for 2 clips.*later"):
+        run(network, waveforms, outputs, over_time="flatten")
+    assert run(network, waveforms, outputs).shape == (2, 7)
+
+
+def test_other_networks_of_the_same_kinds(rng):
+    """Unequal zeros, strides and pools, activations inside and behind a layer, and two branches."""
+    layers = keras.layers
+    inputs = keras.Input((None, 1))
+    x = layers.ZeroPadding1D((3, 1))(inputs)
+    x = layers.Conv1D(4, 5, strides=3, activation="relu", bias_initializer="random_normal", name="first")(x)
+    x = layers.Activation("tanh")(x)
+    x = layers.MaxPooling1D(3, strides=2, name="pool")(x)
+    left = layers.Conv1D(2, 2, bias_initializer="random_normal", name="left")(layers.ZeroPadding1D(2)(x))
+    right = layers.Conv1D(3, 4, bias_initializer="random_normal", name="right")(x)
+    network = keras.Model(inputs, [left, right])
+    outputs, waveforms = {"left": left, "pool": x, "right": right}, noise(rng, 40, 41, 97, 42, 200, 43)
+    np.testing.assert_allclose(run(network, waveforms, outputs), alone(network, waveforms, outputs), atol=1e-5)
+
+
+LAYER = keras.layers
+REFUSED = {
+    "same padding": LAYER.Conv1D(2, 3, padding="same", name="odd"),
+    "causal padding": LAYER.Conv1D(2, 3, padding="causal", name="odd"),
+    "dilation": LAYER.Conv1D(2, 3, dilation_rate=2, name="odd"),
+    "pool with padding": LAYER.MaxPooling1D(2, padding="same", name="odd"),
+    "dense": LAYER.Dense(3, name="odd"),
+    "average pool": LAYER.AveragePooling1D(2, name="odd"),
+    "over all time": LAYER.GlobalAveragePooling1D(keepdims=True, name="odd"),
+    "recurrent": LAYER.GRU(2, return_sequences=True, name="odd"),
+    "layer norm": LAYER.LayerNormalization(name="odd"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_layers_of_other_kinds_are_refused(rng, case):
+    inputs = keras.Input((None, 1))
+    first = keras.layers.Conv1D(2, 3, name="first")(inputs)
+    last = keras.layers.Conv1D(2, 1, name="last")(REFUSED[case](first))
+    network = keras.Model(inputs, last, name="own")
+    with pytest.raises(PatchShapeError, match=r"layer 'odd' of 'own' is not one of SoundNet's kinds .*zero padding"):
+        run(network, noise(rng, 500, 500), {"last": network.output})
+    # What is not needed for the layers asked for may be of any kind.
+    found = run(network, waveforms := noise(rng, 500, 500), {"first": first})
+    np.testing.assert_allclose(found, alone(network, waveforms, {"first": first}), atol=1e-5)
+
+
+def test_progress_can_be_turned_off(network, rng, capsys):
+    run(network, noise(rng, 300), some(network, "conv1"))
+    shown = capsys.readouterr()
+    assert shown.out == shown.err == ""

@@ -1,0 +1,433 @@
+"""A student that learns from a teacher's scores: what it hears, what it learns, and what it never sees."""
+
+from dataclasses import replace
+
+import joblib
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+from scipy import stats
+
+from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelError
+from audiointerp.networks.graph import layer_outputs
+from audiointerp.networks.head import add_head, frontend_of, labels_of, with_frontend
+from audiointerp.networks.soundnet import CONVOLUTIONS, soundnet
+from audiointerp.sound.frontend import SOUNDNET, FrontEnd, WaveformFrontEnd
+from audiointerp.sound.patches import Patches, make_patches
+from audiointerp.sound.waveforms import PatchWaveforms
+from audiointerp.training import distillation
+from audiointerp.training.distillation import distill, divergence, student_for, teacher_scores
+from audiointerp.training.recipes import Recipe, student_recipe
+
+LABELS = ["low", "middle", "high"]
+COLUMNS = ["epoch", "iteration", "elapsed", "batch_accuracy", "validation_accuracy"]
+COLUMNS += ["batch_loss", "validation_loss", "learning_rate"]
+RECIPE = Recipe(epochs=8, batch_size=16, learning_rate=3e-3, drop_period=4, validate_every=5)
+MONO = WaveformFrontEnd(sample_rate=16_000, shortest=0, channel=None)
+SMALL = FrontEnd(frames=32, mels=16)
+# Low bands speak for the first class, high ones for the last, the middle ones a little for the middle.
+RISE = np.linspace(-1, 1, SMALL.mels)
+KERNEL = 0.15 * np.stack([-RISE, 0.5 - np.abs(RISE), RISE], axis=1)
+
+
+def tone(rng, frequency, seconds=0.5, rate=16_000):
+    t = np.arange(int(seconds * rate)) / rate
+    return 0.4 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) + rng.normal(0, 0.01, len(t))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """Thirty tones, low or high, in five folds; their labels are nonsense."""
+    rng, rows, folder = np.random.default_rng(20240229), [], tmp_path_factory.mktemp("tones")
+    for number in range(30):
+        frequency = rng.uniform(200, 500) if number % 2 else rng.uniform(1_500, 3_000)
+        path = folder / f"{number}.wav"
+        soundfile.write(path, tone(rng, frequency), 16_000)
+        rows.append({"path": str(path), "label": rng.choice(["cat", "dog"]), "fold": number // 2 % 5 + 1})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory):
+    """A cache for what the tests share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIOINTERP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def sets(clips, module_cache):
+    """Patches of folds 1 to 4, and of fold 5."""
+    patches = make_patches(clips, SMALL)
+    inside = patches.table["fold"].to_numpy() == 5
+    return patches[~inside], patches[inside]
+
+
+def teaching(kernel, labels=LABELS):
+    """A teacher whose scores are the softmax of weighted means of the mel bands."""
+    inputs = keras.Input((SMALL.frames, SMALL.mels, 1), name="log_mel")
+    means = keras.layers.Flatten()(keras.layers.AveragePooling2D((SMALL.frames, 1))(inputs))
+    network = add_head(keras.Model(inputs, means, name="teacher"), labels, SMALL)
+    network.get_layer("FCFinal").set_weights([kernel.astype(np.float32), np.zeros(len(labels), np.float32)])
+    return network
+
+
+def scores_by_hand(patches, kernel):
+    logits = patches.data.astype(float).mean(axis=1) @ kernel
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    return teaching(KERNEL)
+
+
+@pytest.fixture(scope="module")
+def student(teacher):
+    return student_for(teacher, width=0.1)
+
+
+@pytest.fixture(scope="module")
+def taught(teacher, student, sets, module_cache):
+    """A trained student, its history, and what it was shown in every step; nothing of it is cached."""
+    shown, original = [], keras.Model.train_on_batch
+
+    def noted(self, x, y, *rest, **options):
+        shown.append((np.array(x), np.array(y)))
+        return original(self, x, y, *rest, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "train_on_batch", noted)
+        trained, history = distill(student, teacher, *sets, RECIPE, cache=False, verbose=False)
+    return trained, history, shown
+
+
+def weights_equal(one, two, tolerance=0.0):
+    pairs = zip(one.get_weights(), two.get_weights(), strict=True)
+    return all(np.allclose(a, b, rtol=tolerance, atol=tolerance) for a, b in pairs)
+
+
+def kl(goal, scores):
+    """Kullback-Leibler divergence in nats, term by term."""
+    return np.array(
+        [sum(p * np.log(p / q) for p, q in zip(*rows, strict=True)) for rows in zip(goal, scores, strict=True)]
+    )
+
+
+def test_student_has_the_labels_of_its_teacher_and_the_layers_of_soundnet(teacher, rng):
+    student = student_for(teacher, width=0.25, seed=3)
+    assert labels_of(student) == LABELS and frontend_of(student) == MONO
+    assert list(layer_outputs(student)) == list(CONVOLUTIONS)
+    for name, (taps, filters, *_) in CONVOLUTIONS.items():
+        assert student.get_layer(name).kernel_size == (taps,) and student.get_layer(name).filters == filters // 4
+    for samples in (5_360, 15_600, 40_000):
+        scores = student.predict(rng.normal(0, 0.1, (2, samples, 1)), verbose=0)
+        assert scores.shape == (2, 3)
+        np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-6)
+    assert weights_equal(student, student_for(teacher, width=0.25, seed=3))
+    assert not weights_equal(student, student_for(teacher, width=0.25, seed=4))
+
+
+def test_recipe_of_a_student():
+    assert (student_recipe().learning_rate, student_recipe().trainable, student_recipe().seed) == (1e-3, "all", 0)
+    assert student_recipe(7) == replace(student_recipe(), seed=7)
+
+
+def test_teacher_gives_the_scores_that_are_learned(teacher, sets):
+    scores = teacher_scores(teacher, sets[0])
+    assert scores.dtype == np.float32 and scores.shape == (len(sets[0]), 3)
+    np.testing.assert_allclose(scores, scores_by_hand(sets[0], KERNEL), atol=1e-5)
+    assert set(scores.argmax(axis=1)) == {0, 2}  # the teacher hears the difference
+
+
+def test_segments_are_the_samples_of_the_patches(clips, sets):
+    for patches in sets:
+        segments = PatchWaveforms(patches, MONO)
+        assert segments.shape == (len(patches), 31 * 160 + 400, 1) and len(segments) == len(patches)
+        cut = segments[:]
+        assert cut.shape == segments.shape and cut.dtype == np.float32
+        for row, clip, start, patch in zip(cut, patches.clip, patches.start, patches.data, strict=True):
+            waveform, _ = soundfile.read(clips["path"][clip], dtype="float32")
+            first = round(start * 16_000)
+            np.testing.assert_array_equal(row[:, 0], waveform[first : first + 5_360])
+            np.testing.assert_allclose(SMALL.log_mel(row[:, 0]), patch, atol=1e-5)
+    assert len(set(patches.start)) > 1
+
+
+def test_segments_of_official_patches_have_their_length(tmp_path, rng):
+    soundfile.write(tmp_path / "long.wav", rng.normal(0, 0.1, 40_000), 16_000)
+    patches = make_patches(pd.DataFrame([{"path": str(tmp_path / "long.wav"), "label": "dog"}]), overlap=0.5)
+    cut = PatchWaveforms(patches, MONO)[:]
+    assert cut.shape == (len(patches), 95 * 160 + 400, 1) and len(patches) == 4
+    for row, patch in zip(cut, patches.data, strict=True):
+        np.testing.assert_allclose(patches.frontend.log_mel(row[:, 0]), patch, atol=1e-5)
+
+
+def test_behind_the_end_of_a_clip_is_silence(tmp_path, rng):
+    sound = rng.normal(0, 0.1, 3_000).astype(np.float32)
+    soundfile.write(tmp_path / "short.wav", sound, 16_000, subtype="FLOAT")
+    with pytest.warns(UserWarning, match="too short"):
+        patches = make_patches(pd.DataFrame([{"path": str(tmp_path / "short.wav"), "label": "dog"}]), SMALL)
+    cut = PatchWaveforms(patches, MONO)[0]
+    assert cut.shape == (1, 5_360, 1)
+    np.testing.assert_array_equal(cut[0, :3_000, 0], sound)
+    assert not cut[0, 3_000:].any()
+    patches.table["start"] = 0.1
+    np.testing.assert_array_equal(PatchWaveforms(patches, MONO)[0][0, :1_400, 0], sound[1_600:])
+    patches.table["start"] = 1.0
+    assert not PatchWaveforms(patches, MONO)[0].any()
+
+
+def test_segments_at_another_rate_and_of_other_files(tmp_path, rng):
+    """44.1 kHz in two channels, heard at 8 kHz: the same stretch of time."""
+    t = np.arange(44_100) / 44_100
+    left, right = (np.sin(2 * np.pi * frequency * t) for frequency in (300, 500))
+    soundfile.write(tmp_path / "two.wav", 0.4 * np.stack([left, right], axis=1), 44_100, subtype="FLOAT")
+    patches = make_patches(pd.DataFrame([{"path": str(tmp_path / "two.wav"), "label": "dog"}]), SMALL)
+    segments = PatchWaveforms(patches, WaveformFrontEnd(sample_rate=8_000, shortest=0, channel=None))
+    assert segments.shape == (len(patches), 2_680, 1)
+    for number in (1, 4):
+        when = patches.start[number] + np.arange(2_680) / 8_000
+        expected = 0.2 * (np.sin(2 * np.pi * 300 * when) + np.sin(2 * np.pi * 500 * when))
+        np.testing.assert_allclose(segments[number][0, :, 0], expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [3, -1, [4, 1, 1], np.array([0, 2]), slice(2, 9, 3), slice(0, 0), slice(None, None, -1), np.arange(30) % 7 == 0],
+    ids=repr,
+)
+def test_segments_are_indexed_like_arrays(sets, rows):
+    segments = PatchWaveforms(sets[0][:30], MONO)
+    np.testing.assert_array_equal(segments[rows], np.atleast_3d(segments[:][np.atleast_1d(np.arange(30)[rows])]))
+
+
+def test_segments_beyond_the_last(sets):
+    segments = PatchWaveforms(sets[0][:30], MONO)
+    with pytest.raises(IndexError):
+        segments[30]
+    assert sum(1 for _ in segments) == 30
+
+
+def test_clips_are_read_once_and_those_of_the_patches_only(sets, monkeypatch):
+    read, original = [], distillation.read_waveforms
+    monkeypatch.setattr(
+        distillation, "read_waveforms", lambda clips, *rest: read.extend(clips["path"]) or original(clips, *rest)
+    )
+    few = sets[0][np.isin(sets[0].clip, [0, 3])]
+    segments = PatchWaveforms(few, MONO)
+    segments[:], segments[0]
+    assert len(few) > 2 and read == list(dict.fromkeys(few.table["path"]))
+
+
+def test_divergence_is_relative_entropy(teacher, student, sets):
+    patches = sets[1]
+    found = divergence(teacher, student, patches)
+    goal = teacher_scores(teacher, patches)
+    scores = student.predict(PatchWaveforms(patches, MONO)[:], verbose=0)
+    assert found.shape == (len(patches),)
+    np.testing.assert_allclose(found, stats.entropy(goal.astype(float), scores.astype(float), axis=1), atol=1e-5)
+    np.testing.assert_allclose(found, kl(goal, scores), atol=1e-5)
+    assert (found > 0.01).any() and (found >= -1e-6).all()
+
+
+def test_divergence_of_scores_that_are_zero_is_finite(teacher, sets):
+    certain, student = teaching(1_000 * KERNEL), student_for(teacher, width=0.1)
+    goal = teacher_scores(certain, sets[1])
+    assert (goal == 0).any() and (goal == 1).any()
+    found, scores = divergence(certain, student, sets[1]), student.predict(PatchWaveforms(sets[1], MONO)[:], verbose=0)
+    np.testing.assert_allclose(found, stats.entropy(goal.astype(float), scores.astype(float), axis=1), atol=1e-5)
+    head = student.get_layer("FCFinal")
+    head.set_weights([0 * head.get_weights()[0], np.array([-1e4, 0, 1e4], np.float32)])
+    never = divergence(certain, student, sets[1])
+    low = goal.argmax(axis=1) == 0
+    np.testing.assert_allclose(never[low], -np.log(1e-7), atol=1e-3)  # as if the score were 1e-7
+    np.testing.assert_allclose(never[~low], 0, atol=1e-3)
+
+
+def test_a_student_learns_what_its_teacher_hears(teacher, student, sets, taught):
+    _, held_out = sets
+    goals = [teacher_scores(teacher, patches) for patches in sets]
+    before = divergence(teacher, student, held_out).mean()
+    after = divergence(teacher, taught[0], held_out).mean()
+    always_the_mean = kl(goals[1], np.repeat(goals[0].mean(axis=0, keepdims=True), len(held_out), axis=0)).mean()
+    assert after < 0.5 * min(before, always_the_mean)
+    assert weights_equal(student, student_for(teacher, width=0.1))  # left as it was
+    assert labels_of(taught[0]) == LABELS and frontend_of(taught[0]) == MONO
+    last = taught[1].iloc[-1]
+    assert last["validation_loss"] == pytest.approx(after, rel=1e-3)
+    scores = taught[0].predict(PatchWaveforms(held_out, MONO)[:], verbose=0)
+    same = (scores.argmax(axis=1) == goals[1].argmax(axis=1)).mean()
+    assert last["validation_accuracy"] == pytest.approx(same, abs=1e-6) and same > 0.85
+
+
+def test_history_begins_before_the_training(teacher, student, sets, taught):
+    history, batches = taught[1], len(sets[0]) // 16
+    assert list(history.columns) == COLUMNS
+    assert list(history["iteration"]) == list(range(8 * batches + 1))
+    assert list(history["epoch"]) == [0, *np.repeat(np.arange(8) + 1, batches)]
+    validated = {0, 1, *range(5, 8 * batches, 5), 8 * batches}
+    assert set(history["iteration"][history["validation_loss"].notna()]) == validated
+    first = history.iloc[0]
+    assert first["elapsed"] == 0 and np.isnan(first["learning_rate"])
+    for patches, name in zip(sets, ("batch", "validation"), strict=True):
+        goal = teacher_scores(teacher, patches)
+        scores = student.predict(PatchWaveforms(patches, MONO)[:], verbose=0)
+        assert first[f"{name}_loss"] == pytest.approx(kl(goal, scores).mean(), abs=1e-5)
+        assert first[f"{name}_accuracy"] == pytest.approx((goal.argmax(axis=1) == scores.argmax(axis=1)).mean())
+
+
+def test_student_is_shown_each_patch_with_its_own_scores(teacher, sets, taught):
+    goals = teacher_scores(teacher, sets[0])
+    number = {waveform.tobytes(): row for row, waveform in enumerate(PatchWaveforms(sets[0], MONO)[:])}
+    batches = len(sets[0]) // 16
+    assert len(number) == len(sets[0]) and len(taught[2]) == 8 * batches
+    for epoch in range(8):
+        waveforms, shown = zip(*taught[2][epoch * batches :][:batches], strict=True)
+        rows = [number[waveform.tobytes()] for waveform in np.concatenate(waveforms)]
+        assert len(set(rows)) == len(rows) == 16 * batches
+        np.testing.assert_array_equal(np.concatenate(shown), goals[rows])
+
+
+def test_labels_are_never_used_and_nothing_is_kept_without_cache(
+    teacher, student, sets, taught, rng, own_cache, monkeypatch
+):
+    shuffled, read, original = [], [], distillation.read_waveforms
+    monkeypatch.setattr(distillation, "read_waveforms", lambda *given: read.append(1) or original(*given))
+    for patches in sets:
+        label = rng.permutation([*patches.label[1:], "zebra"])
+        assert (label != patches.label).any()
+        shuffled.append(Patches(patches.data, patches.table.assign(label=label), patches.frontend))
+    trained, history = distill(student, teacher, *shuffled, RECIPE, cache=False, verbose=False)
+    assert weights_equal(trained, taught[0], 1e-4) and not weights_equal(trained, student, 1e-3)
+    pd.testing.assert_frame_equal(history.drop(columns="elapsed"), taught[1].drop(columns="elapsed"), atol=1e-4)
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+    assert len(read) == 2  # once for each set
+
+
+class Asked(Exception):
+    pass
+
+
+def asked(monkeypatch, *arguments):
+    """Fingerprint of what a result is cached under."""
+
+    def fit(student, inputs, targets, recipe, key, **options):
+        raise Asked(joblib.hash(key))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(distillation, "fit", fit)
+        with pytest.raises(Asked) as caught:
+            distill(*arguments)
+    return str(caught.value)
+
+
+def test_what_the_result_depends_on(teacher, student, clips, sets, monkeypatch, rng):
+    train, held_out = sets
+    louder = with_frontend(student, replace(MONO, scale=128.0))
+    calls = [
+        (student, teacher, train, held_out, RECIPE),
+        (student_for(teacher, width=0.1, seed=1), teacher, train, held_out, RECIPE),
+        (louder, teacher, train, held_out, RECIPE),
+        (student, teaching(2 * KERNEL), train, held_out, RECIPE),
+        (student, teacher, train[:-1], held_out, RECIPE),
+        (student, teacher, train, held_out[1:], RECIPE),
+        (student, teacher, train, held_out, replace(RECIPE, seed=1)),
+    ]
+    keys = [asked(monkeypatch, *call) for call in calls]
+    assert len(set(keys)) == len(calls)
+    assert asked(monkeypatch, student_for(teacher, width=0.1), teaching(KERNEL), *calls[0][2:]) == keys[0]
+    path = clips["path"][train.clip[0]]
+    before, _ = soundfile.read(path, dtype="int16")
+    soundfile.write(path, tone(rng, 700), 16_000)  # another sound under the same name
+    assert asked(monkeypatch, *calls[0]) not in keys
+    soundfile.write(path, before, 16_000)
+    assert asked(monkeypatch, *calls[0]) == keys[0]
+
+
+def test_which_clip_a_patch_is_of_matters_even_if_the_teacher_does_not_care(student, sets, monkeypatch):
+    """Two sets of patches from the same clips, with the same starts and the same scores."""
+    indifferent, train = teaching(0 * KERNEL), sets[0]
+    one, two = (np.flatnonzero(train.clip == clip) for clip in (0, 1))
+    choices = [train[[one[0], one[1], two[0]]], train[[one[0], two[1], two[0]]]]
+    assert list(choices[0].start) == list(choices[1].start)
+    keys = [asked(monkeypatch, student, indifferent, chosen, sets[1], RECIPE) for chosen in choices]
+    assert keys[0] != keys[1]
+
+
+class Interrupted(Exception):
+    pass
+
+
+def test_interrupted_resumed_and_then_served(teacher, student, sets, taught, monkeypatch, capsys):
+    batches, taken, original = len(sets[0]) // 16, [], keras.Model.train_on_batch
+    last = [3 * batches + 2]
+
+    def step(self, *arguments, **options):
+        if len(taken) in last:
+            last.clear()
+            raise Interrupted
+        taken.append(1)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", step)
+    with pytest.raises(Interrupted):
+        distill(student, teacher, *sets, RECIPE, verbose=False)
+    assert capsys.readouterr().out == ""
+    resumed, history = distill(student, teacher, *sets, RECIPE)
+    assert "going on after epoch 3." in capsys.readouterr().out
+    assert len(taken) == 3 * batches + 2 + 5 * batches
+    assert weights_equal(resumed, taught[0], 1e-4)
+    pd.testing.assert_frame_equal(
+        history.drop(columns="elapsed"), taught[1].drop(columns="elapsed"), atol=1e-4, rtol=1e-4
+    )
+    monkeypatch.setattr(distillation, "read_waveforms", None)  # no clip is read for what is in the cache
+    again, served = distill(student, teacher, *sets, RECIPE)
+    assert "from the cache" in capsys.readouterr().out and len(taken) == 8 * batches + 2
+    assert weights_equal(again, resumed) and labels_of(again) == LABELS and frontend_of(again) == MONO
+    pd.testing.assert_frame_equal(served, history)
+
+
+def test_other_classes_or_another_order(teacher, sets):
+    for labels in (LABELS[::-1], ["low", "middle", "loud"], ["low", "high"]):
+        other = teaching(KERNEL[:, : len(labels)], labels)
+        with pytest.raises(UnknownLabelError, match=f"the student tells {', '.join(labels)}; its teacher low, middle"):
+            distill(student_for(other, width=0.1), teacher, *sets)
+
+
+def test_nothing_to_learn_from(teacher, student, sets):
+    train, held_out = sets
+    for pair in ((train[:0], held_out), (train, held_out[:0])):
+        with pytest.raises(MissingDataError, match="no patches"):
+            distill(student, teacher, *pair)
+    with pytest.raises(MissingDataError, match="no patches"):
+        PatchWaveforms(train[:0], MONO)
+    with pytest.raises(MissingDataError, match="no patches"):
+        divergence(teacher, student, train[:0])
+
+
+def test_patches_without_their_files(teacher, student, sets):
+    nameless = Patches(sets[0].data, sets[0].table.drop(columns="path"), sets[0].frontend)
+    for call in (
+        lambda: distill(student, teacher, nameless, sets[1]),
+        lambda: distill(student, teacher, sets[0], nameless),
+        lambda: PatchWaveforms(nameless, MONO),
+    ):
+        with pytest.raises(MissingDataError, match="without the path of their clips: make them with make_patches"):
+            call()
+
+
+def test_patches_of_another_front_end(teacher, student, sets, clips):
+    other = make_patches(clips[:4], replace(SMALL, log_offset=0.001))
+    with pytest.raises(PatchShapeError, match="was made for"):
+        distill(student, teacher, other, sets[1])
+
+
+def test_a_student_that_takes_any_sample_rate(teacher, sets):
+    """How many samples a patch has is not known then."""
+    anywhere = soundnet("random", labels=LABELS, width=0.1)
+    for call in (lambda: distill(anywhere, teacher, *sets), lambda: PatchWaveforms(sets[0], SOUNDNET)):
+        with pytest.raises(PatchShapeError, match=r"sample rate.*student_for"):
+            call()

@@ -1,0 +1,291 @@
+"""A network on song features: what it computes, that it learns, that one seed gives one result, and its tables."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelError
+from audiointerp.evaluation.metrics import accuracy, confusion
+from audiointerp.evaluation.predictions import score_columns, vote
+from audiointerp.networks.head import add_head, frontend_of, labels_of
+from audiointerp.networks.saving import digest, load_network, save_network
+from audiointerp.networks.tracks import features_of, track_network
+from audiointerp.sound.music import FEATURES, SONG
+from audiointerp.training.recipes import Recipe, track_recipe
+from audiointerp.training.tracks import classify_tracks, fit_track_network, predict_tracks
+
+LABELS = ["blues", "jazz", "metal"]
+QUICK = Recipe(epochs=12, batch_size=16, learning_rate=3e-3, drop_period=6, validate_every=20)
+SMALL = {"hidden": (16,), "dropout": 0.25}
+# As different as they are in the published table: the mean of the harmonic waveform, and the variance of the rolloff.
+SCALES = np.geomspace(1e-4, 1e6, len(FEATURES))
+
+
+@pytest.fixture
+def songs(rng):
+    """Rows of three genres, each with six features of its own raised; the rest is noise on very unequal scales."""
+
+    def make(n, labels=LABELS, segments=1):
+        own = np.arange(n) // segments % len(labels)
+        values = rng.normal(0, 1, (n, len(FEATURES)))
+        for number in range(len(labels)):
+            values[np.ix_(own == number, range(10 * number, 10 * number + 6))] += 2
+        table = pd.DataFrame(3 * SCALES + SCALES * values, columns=FEATURES)
+        clip = np.arange(n) // segments
+        about = {"label": np.array(labels, dtype=object)[own], "fold": clip % 5 + 1, "source": [f"s{c}" for c in clip]}
+        table = pd.concat([pd.DataFrame(about), table], axis=1)
+        if segments == 1:
+            return table.set_index(pd.Index(100 + clip, name="clip"))
+        return table.set_index(pd.MultiIndex.from_arrays([100 + clip, np.arange(n) % segments * 3.0]))
+
+    return make
+
+
+def weights_equal(one, two):
+    return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("hidden", [(), (8,), (8, 5)])
+def test_scores_are_those_of_dense_layers_on_scaled_features(songs, hidden):
+    """Layer by layer by hand; dropout does nothing outside the training."""
+    train, test = songs(40), songs(9)
+    network = track_network(train, hidden=hidden, dropout=0.5)
+    mean, variance = train[FEATURES].mean(), train[FEATURES].var(ddof=0)
+    x = ((test[FEATURES] - mean) / np.sqrt(variance)).to_numpy()
+    *before, (weights, bias) = [
+        layer.get_weights() for layer in network.layers if isinstance(layer, keras.layers.Dense)
+    ]
+    assert [len(bias) for _, bias in before] == list(hidden)
+    for kernel, offset in before:
+        x = np.maximum(x @ kernel + offset, 0)
+    logits = x @ weights + bias
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict_tracks(network, test)[LABELS], expected, atol=1e-5)
+
+
+def test_it_learns_what_was_not_shown(songs):
+    train, test = songs(150), songs(60)
+    network = track_network(train, **SMALL)
+    before = network.get_weights()
+    trained, history = fit_track_network(network, train, test, QUICK, verbose=False)
+    assert accuracy(predict_tracks(network, test))["accuracy"] < 0.7
+    assert accuracy(predict_tracks(trained, test))["accuracy"] > 0.9
+    assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
+    assert len(history) == 12 * (150 // 16) and history["batch_loss"].iloc[-1] < history["batch_loss"].iloc[0] / 2
+    assert history["validation_accuracy"].iloc[-1] == pytest.approx(
+        accuracy(predict_tracks(trained, test))["accuracy"], abs=1e-6
+    )
+
+
+def test_labels_without_meaning_are_not_learned(songs, rng):
+    train, test = songs(120), songs(60)
+    train["label"] = rng.permutation(train["label"])
+    assert accuracy(classify_tracks(train, test, QUICK, cache=False, **SMALL))["accuracy"] < 0.6
+
+
+def test_units_do_not_matter(songs):
+    train, test = songs(60), songs(20)
+    factors = pd.Series(np.geomspace(1e4, 1e-4, len(FEATURES)), FEATURES)
+    plain = classify_tracks(train, test, QUICK, cache=False, **SMALL)
+    scaled = [rows.assign(**(rows[FEATURES] * factors - 2 * factors)) for rows in (train, test)]
+    np.testing.assert_allclose(classify_tracks(*scaled, QUICK, cache=False, **SMALL)[LABELS], plain[LABELS], atol=2e-3)
+
+
+def test_test_rows_do_not_change_the_network(songs):
+    train, test = songs(60), songs(30)
+    both = classify_tracks(train, test, QUICK, cache=False, **SMALL)
+    shifted = test.assign(tempo=test["tempo"] * 100)
+    half = classify_tracks(train, pd.concat([test[:15], shifted[15:]]), QUICK, cache=False, **SMALL)
+    np.testing.assert_allclose(half[LABELS][:15], both[LABELS][:15], atol=1e-6)
+
+
+def test_one_seed_gives_one_network(songs):
+    train, test = songs(48), songs(12)
+    assert digest(track_network(train, seed=3)) == digest(track_network(train, seed=3))
+    assert digest(track_network(train, seed=3)) != digest(track_network(train, seed=4))
+    few = Recipe(epochs=2, batch_size=16)
+    twins = [classify_tracks(train, test, few, cache=False, seed=3, **SMALL) for _ in range(2)]
+    pd.testing.assert_frame_equal(*twins)
+    others = [
+        classify_tracks(train, test, few, cache=False, seed=4, **SMALL),
+        classify_tracks(train, test, replace(few, seed=1), cache=False, seed=3, **SMALL),
+        classify_tracks(train, test, few, cache=False, seed=3, decay=0.3, **SMALL),
+    ]
+    for other in others:
+        assert np.abs(other[LABELS] - twins[0][LABELS]).to_numpy().max() > 1e-3
+
+
+def test_the_second_time_it_comes_from_the_cache(songs, monkeypatch, capsys):
+    train, test = songs(48), songs(12)
+    first, history = fit_track_network(track_network(train, **SMALL), train, test, QUICK, verbose=False)
+    monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_: pytest.fail("trained again"))
+    second, again = fit_track_network(track_network(train, **SMALL), train, test, QUICK)
+    assert "from the cache" in capsys.readouterr().out
+    assert weights_equal(first, second) and labels_of(second) == LABELS
+    pd.testing.assert_frame_equal(history, again)
+    pd.testing.assert_frame_equal(predict_tracks(first, test), predict_tracks(second, test))
+    changed = train.assign(label=train["label"].to_numpy()[::-1])
+    for other in ([changed, test], [train[[*FEATURES, "label"]][:-1], test]):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            fit_track_network(track_network(train, **SMALL), *other, QUICK, verbose=False)
+
+
+def test_an_interrupted_training_ends_as_if_it_had_not_been(songs, monkeypatch):
+    """The random numbers of dropout go on too."""
+    train, test = songs(48), songs(12)
+    network = track_network(train, hidden=(16, 8), dropout=0.5)
+    whole, _ = fit_track_network(network, train, test, QUICK, cache=False, verbose=False)
+    original, steps = keras.Model.train_on_batch, []
+
+    def interrupted(self, *data, **options):
+        steps.append(1)
+        if len(steps) == 3 * 7 + 2:
+            raise KeyboardInterrupt
+        return original(self, *data, **options)
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fit_track_network(network, train, test, QUICK, verbose=False)
+    steps.clear()
+    resumed, history = fit_track_network(network, train, test, QUICK, verbose=False)
+    assert len(steps) == 3 * 5 and len(history) == 3 * 12
+    for one, two in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_it_carries_its_labels_its_features_and_its_front_end(songs, tmp_path):
+    train = songs(30)
+    network = track_network(train, ["metal", "rock", "blues", "jazz"])
+    again = load_network(save_network(network, tmp_path / "songs.keras"))
+    for each in (network, again, keras.models.clone_model(network)):
+        assert labels_of(each) == ["metal", "rock", "blues", "jazz"]
+        assert features_of(each) == FEATURES and frontend_of(each) == SONG
+    assert labels_of(track_network(train)) == LABELS
+    pd.testing.assert_frame_equal(predict_tracks(network, train), predict_tracks(again, train))
+
+
+def test_a_feature_that_does_not_vary_in_training_does_not_explode(songs):
+    train, test = songs(40).assign(tempo=120.0), songs(10).assign(tempo=121.0)
+    network = track_network(train)
+    scores = predict_tracks(network, test)[LABELS]
+    expected = predict_tracks(network, test.assign(tempo=120.0))[LABELS]
+    assert np.isfinite(scores).all(axis=None) and np.abs(scores - expected).max(axis=None) < 0.5
+
+
+# Tables
+
+
+def test_predictions_of_songs(songs):
+    rows = songs(9)
+    table = predict_tracks(track_network(rows), rows)
+    assert list(table.columns) == ["clip", "label", "fold", "source", "silent", "predicted", "score", *LABELS]
+    assert list(table.index) == list(range(9)) and list(table["clip"]) == list(rows.index)
+    for column in ("label", "fold", "source"):
+        assert list(table[column]) == list(rows[column])
+    assert score_columns(table) == LABELS and not table["silent"].any()
+    np.testing.assert_allclose(table[LABELS].sum(axis=1), 1, atol=1e-6)
+    assert list(table["predicted"]) == list(table[LABELS].idxmax(axis=1))
+    np.testing.assert_allclose(table["score"], table[LABELS].max(axis=1))
+    assert confusion(table).to_numpy().sum() == 9 and accuracy(table)["n"] == 9
+    assert list(vote(table)["predicted"]) == list(table["predicted"])
+
+
+def test_segments_vote_for_their_song(songs):
+    train, test = songs(120, segments=4), songs(60, segments=4)
+    table = classify_tracks(train, test, QUICK, cache=False, **SMALL)
+    assert list(table.columns[:2]) == ["clip", "start"]
+    assert list(table["start"][:5]) == [0, 3, 6, 9, 0] and list(table["clip"][:5]) == [100] * 4 + [101]
+    songs_voted = vote(table)
+    assert list(songs_voted.index) == list(range(100, 115)) and (songs_voted["patches"] == 4).all()
+    assert list(songs_voted["label"]) == list(test["label"][::4])
+    majority = table.groupby("clip")["predicted"].agg(lambda own: own.value_counts().iloc[0])
+    np.testing.assert_allclose(songs_voted["score"], majority / 4)
+    assert accuracy(songs_voted)["accuracy"] >= accuracy(table)["accuracy"] > 0.8
+
+
+def test_silent_segments_do_not_vote(songs):
+    rows = songs(12, segments=4)
+    rows.iloc[[0, 1, 2, 5], rows.columns.get_loc("rms_mean")] = 0.0
+    table = predict_tracks(track_network(rows), rows)
+    assert list(table.index[table["silent"]]) == [0, 1, 2, 5]
+    assert list(vote(table)["patches"]) == [1, 3, 4]
+
+
+def test_order_of_columns_and_further_ones_do_not_matter(songs):
+    rows = songs(8)
+    network = track_network(rows)
+    expected = predict_tracks(network, rows)
+    pd.testing.assert_frame_equal(predict_tracks(network, rows[rows.columns[::-1]].assign(filtered="test")), expected)
+
+
+def test_songs_without_labels_are_classified(songs):
+    rows = songs(8)
+    table = predict_tracks(track_network(rows), rows[FEATURES].rename_axis("track"))
+    assert list(table.columns) == ["clip", "silent", "predicted", "score", *LABELS]
+
+
+def test_recipe_follows_the_seed(songs):
+    assert track_recipe(7) == replace(track_recipe(), seed=7) and track_recipe().trainable == "all"
+    train, test = songs(48), songs(12)
+    own = classify_tracks(train, test, seed=7, hidden=(8,))
+    pd.testing.assert_frame_equal(own, classify_tracks(train, test, track_recipe(7), seed=7, hidden=(8,)))
+
+
+# Bad input
+
+
+def test_tables_that_cannot_be_used(songs):
+    rows = songs(9)
+    network = track_network(rows)
+    bad = rows.copy()
+    bad.loc[102, "mfcc3_var"] = np.nan
+    bad.loc[104, "tempo"] = np.inf
+    cases = {
+        "no rows of features": rows[:0],
+        "lacks 2 of 57 features: tempo, mfcc20_var": rows.drop(columns=["tempo", "mfcc20_var"]),
+        "2 features are NaN or infinite, the first is mfcc3_var of 102": bad,
+    }
+    for text, table in cases.items():
+        for use in (
+            lambda table: track_network(table),
+            lambda table: predict_tracks(network, table),
+            lambda table: fit_track_network(network, table, rows, verbose=False),
+            lambda table: fit_track_network(network, rows, table, verbose=False),
+        ):
+            with pytest.raises(MissingDataError, match=text):
+                use(table)
+
+
+def test_labels_that_cannot_be_used(songs):
+    rows = songs(9)
+    network = track_network(rows)
+    for table in (rows.drop(columns="label"), rows.assign(label=[*LABELS * 2, "jazz", None, "blues"])):
+        for use in (track_network, lambda table: fit_track_network(network, table, rows, verbose=False)):
+            with pytest.raises(MissingDataError, match="without label"):
+                use(table)
+    with pytest.raises(UnknownLabelError, match="label 'polka': the network 'track_network' knows blues, jazz, metal"):
+        fit_track_network(network, rows, rows.assign(label="polka"), verbose=False)
+    with pytest.raises(UnknownLabelError, match="at least two class names"):
+        track_network(rows.assign(label="jazz"))
+    with pytest.raises(UnknownLabelError, match=r"\['score'\] are also columns"):
+        predict_tracks(track_network(rows, ["score", "jazz"]), rows)
+
+
+@pytest.mark.parametrize("options", [{"hidden": (8, 0)}, {"dropout": 1.0}, {"dropout": -0.1}, {"decay": -1.0}], ids=str)
+def test_options_out_of_range(songs, options):
+    with pytest.raises(ValueError, match="expected sizes of 1 or more"):
+        track_network(songs(9), **options)
+
+
+def test_a_network_on_something_else(songs, small):
+    inputs = keras.Input((small.frames, small.mels, 1))
+    other = add_head(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs), name="other"), LABELS, small)
+    for use in (
+        lambda: predict_tracks(other, songs(3)),
+        lambda: fit_track_network(other, songs(3), songs(3), verbose=False),
+    ):
+        with pytest.raises(PatchShapeError, match=r"'other' takes .*, not song features"):
+            use()

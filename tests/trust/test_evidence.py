@@ -1,0 +1,170 @@
+"""Agreement between maps, and maps against known evidence."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy import stats
+
+from audiointerp.errors import MissingDataError, UnknownLabelError
+from audiointerp.networks.head import add_head
+from audiointerp.sound.frontend import FrontEnd
+from audiointerp.trust.agreement import map_agreement as agreement
+from audiointerp.trust.evidence import evidence_score, filter_evidence
+
+
+def array(values, labels=("a", "b")):
+    values = np.asarray(values, float)
+    coords = {"patch": np.arange(len(values)) + 7, "label": list(labels)}
+    return xr.DataArray(values, coords, ("patch", "label", "time", "frequency"))
+
+
+@pytest.fixture
+def maps(rng):
+    one, noise = rng.normal(size=(2, 3, 2, 10, 8))
+    return {"one": array(one), "same order": array(np.exp(one)), "opposite": array(-one), "noise": array(noise)}
+
+
+def test_equal_order_is_one_and_opposite_order_minus_one(maps):
+    table = agreement(maps, ["a", "b", "a"]).xs("one, same order", level="methods")
+    np.testing.assert_allclose(table, 1)
+    table = agreement(maps, ["a", "b", "a"]).xs("one, opposite", level="methods")
+    np.testing.assert_allclose(table["rank_correlation"], -1)
+    np.testing.assert_allclose(table["overlap"], 0)
+
+
+def test_agrees_with_scipy_and_with_counting(maps):
+    row = agreement(maps, ["a", "b", "a"]).loc[(8, "b", "one, noise")]
+    one, noise = (maps[m].values[1, 1].ravel() for m in ("one", "noise"))
+    assert row["rank_correlation"] == pytest.approx(stats.spearmanr(one, noise).statistic)
+    strongest = [set(np.argsort(values)[-8:]) for values in (one, noise)]
+    assert row["overlap"] == pytest.approx(len(strongest[0] & strongest[1]) / 8)
+
+
+def test_constant_map_has_no_order():
+    maps = {"flat": array(np.zeros((1, 2, 4, 3))), "other": array(np.arange(24).reshape(1, 2, 4, 3))}
+    assert np.isnan(agreement(maps, ["a"])["rank_correlation"].item())
+
+
+def test_what_cannot_be_compared_is_said(maps):
+    with pytest.raises(ValueError, match="at least two methods"):
+        agreement({"one": maps["one"]}, ["a", "b", "a"])
+    with pytest.raises(ValueError, match="at least two methods"):
+        agreement({"one": maps["one"], "coarse": maps["one"][..., :4]}, ["a", "b", "a"])
+    with pytest.raises(ValueError, match="2 labels for 3 patches"):
+        agreement(maps, ["a", "b"])
+    with pytest.raises(UnknownLabelError, match=r"'c'.*a, b"):
+        agreement(maps, ["a", "b", "c"])
+
+
+TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
+
+
+@pytest.fixture
+def clips():
+    """The patch of clip 4 begins at 1 s: its box holds frames 1 and 2 of bands 1 and 2. Clip 9: band 3 throughout."""
+    boxes = [[(1.05, 1.25, 150.0, 500.0)], [(0.0, 9.0, 700.0, 900.0)]]
+    return pd.DataFrame({"evidence": boxes}, index=[4, 9])
+
+
+def placed(values):
+    coords = {"patch": [11, 12], "clip": ("patch", [4, 9]), "start": ("patch", [1.0, 0.0])}
+    coords |= {"label": ["a", "b"], "time": TIME, "frequency": FREQUENCY}
+    return xr.DataArray(np.asarray(values, float), coords, ("patch", "label", "time", "frequency"))
+
+
+def test_evidence_by_hand(clips):
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 1, 1], values[0, 0, 4, 3] = 3, 1  # 3 of 4 inside, and the peak
+    values[0, 1, 0, 0], values[0, 1, 2, 2], values[0, 1, 3, 3] = (
+        2,
+        1,
+        -9,
+    )  # 1 of 3 inside, peak outside; minus is nothing
+    values[1, 0, :, 3] = 1
+    table = evidence_score(placed(values), clips)
+    assert table.index.names == ["patch", "label"]
+    assert table.loc[(11, "a")].tolist() == [1, 0.75, 4 / 20]
+    assert table.loc[(11, "b")].tolist() == pytest.approx([0, 1 / 3, 4 / 20])
+    assert table.loc[(12, "a")].tolist() == [1, 1, 5 / 20]
+    assert table.loc[(12, "b")][["hit", "mass"]].isna().all()
+
+
+def test_even_map_has_what_chance_gives(clips):
+    table = evidence_score(placed(np.ones((2, 2, 5, 4))), clips)
+    np.testing.assert_allclose(table["mass"], table["area"])
+    np.testing.assert_allclose(table["hit"], table["area"])
+
+
+def test_random_peaks_hit_as_often_as_the_area_says(rng, clips):
+    hits = [evidence_score(placed(rng.uniform(size=(2, 2, 5, 4))), clips) for _ in range(300)]
+    means = pd.concat(hits).groupby("patch").mean()
+    np.testing.assert_allclose(means["hit"], means["area"], atol=0.06)
+
+
+def test_maps_without_labels(clips):
+    table = evidence_score(placed(np.ones((2, 2, 5, 4))).isel(label=0, drop=True), clips)
+    assert table.index.names == ["patch"]
+    assert table.loc[12, "area"] == 0.25
+
+
+def test_faint_cells_count_neither_way(clips):
+    clips["faint"] = [[(1.05, 1.45, 150.0, 500.0)], []]  # frames 1 to 4 of bands 1 and 2, of which 1 and 2 are evidence
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 3, 1], values[0, 0, 1, 1], values[0, 0, 0, 0] = 9, 1, 1
+    table = evidence_score(placed(values), clips)
+    assert table.loc[(11, "a")].tolist() == [0.5, 0.5, 4 / 16]
+    values = np.zeros((2, 2, 5, 4))
+    values[0, 0, 3, 1] = 9
+    assert evidence_score(placed(values), clips).loc[(11, "a")][["hit", "mass"]].isna().all()
+
+
+@pytest.fixture(scope="module")
+def bands():
+    """A network whose two filters answer to the lowest and to the highest bands, and a third to nothing."""
+    kernel = np.zeros((3, 16, 1, 3), np.float32)
+    kernel[1, 2, 0, 0] = kernel[1, 12, 0, 1] = 1
+    kernel[1, 5, 0, 2] = -1
+    layer = keras.layers.Conv2D(3, (3, 16), activation="relu", name="conv")
+    inputs = keras.Input((32, 16, 1))
+    pooled = keras.layers.GlobalAveragePooling2D()(layer(inputs))
+    network = add_head(keras.Model(inputs, pooled, name="bands"), ["a", "b"], FrontEnd(frames=32, mels=16))
+    layer.set_weights([kernel, np.zeros(3, np.float32)])
+    return network
+
+
+def test_filters_are_scored_where_they_answer(bands, toy, small, rng):
+    patches = toy(8)
+    patches = replace(patches, data=np.abs(patches.data))
+    low = small.frequency[2]
+    boxes = [(0.0, 9.0, low - 1, low + 1)]
+    clips = pd.DataFrame({"evidence": [boxes] * 8}, index=range(8))
+    table = filter_evidence(bands, patches, clips, "conv", most=5, progress=False)
+    assert table["patches"].tolist() == [5, 5, 0]
+    assert table.loc[0, ["hit", "mass"]].tolist() == [1, 1]
+    assert table.loc[1, ["hit", "mass"]].tolist() == [0, 0]
+    assert table.loc[0, "area"] == pytest.approx(1 / 16)
+    assert table.loc[2, ["hit", "mass", "area"]].isna().all()
+    assert filter_evidence(bands, patches, clips, "conv", filters=[1], progress=False).index.tolist() == [1]
+
+
+def test_one_patch_a_clip(bands, toy, small):
+    patches = toy(8, per_clip=4)
+    patches = replace(patches, data=np.abs(patches.data))
+    clips = pd.DataFrame({"evidence": [[(0.0, 9.0, 0.0, 9e3)]] * 2}, index=range(2))
+    table = filter_evidence(bands, patches, clips, "conv", filters=[0], progress=False)
+    assert table.loc[0, "patches"] == 2
+    assert table.loc[0, "hit"] == 1
+
+
+def test_evidence_needs_boxes_and_places(clips):
+    maps = placed(np.ones((2, 2, 5, 4)))
+    with pytest.raises(MissingDataError, match="no column evidence"):
+        evidence_score(maps, clips.drop(columns="evidence"))
+    with pytest.raises(MissingDataError, match="lack start"):
+        evidence_score(maps.drop_vars("start"), clips)
+    with pytest.raises(MissingDataError, match="clips that the table does not hold"):
+        evidence_score(maps, clips.iloc[:1])
