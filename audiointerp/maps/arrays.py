@@ -78,7 +78,7 @@ def at(axis, position):
     return np.interp(position, np.arange(len(axis)), axis)
 
 
-def map_array(patches, names, values, *, axes=None, method, settings, network, units):
+def map_array(patches, names, values, *, axes=None, method, settings, network, units, precision="float32"):
     """Values with their coordinates.
 
     Parameters
@@ -90,7 +90,10 @@ def map_array(patches, names, values, *, axes=None, method, settings, network, u
         Time (s) and frequency (Hz) of rows and columns; the patch's by default.
     method, units : str
     settings : dict
+        Of the method; each becomes an attribute, as all of them are written to netCDF and read again.
     network : keras.Model
+    precision : {"float32", "bfloat16"}
+        That was used.
 
     Returns
     -------
@@ -102,9 +105,21 @@ def map_array(patches, names, values, *, axes=None, method, settings, network, u
         "time": ("time", np.asarray(time), {"units": "s"}),
         "frequency": ("frequency", np.asarray(frequency), {"units": "Hz"}),
     }
-    attrs = {"method": method, "settings": settings, "network": network.name, "units": units}
+    attrs = {"method": method, "network": network.name, "units": units, "precision": precision} | plain(settings)
     dims = ("patch", "label", "time", "frequency")
     return xr.DataArray(np.asarray(values, np.float32), coords, dims, name="map", attrs=attrs)
+
+
+def plain(settings):
+    """Settings as attributes that any file format takes: text, numbers and lists of them."""
+    return {
+        name: list(value)
+        if isinstance(value, tuple)
+        else value
+        if isinstance(value, (int, float, list))
+        else str(value)
+        for name, value in settings.items()
+    }
 
 
 def label_coords(patches, names):

@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 import xarray as xr
-from tqdm import tqdm
 
 from ..networks.graph import pooled_head
 from ..networks.head import labels_of
 from ..networks.precision import as_precision
-from ..networks.running import batch_size_for
+from ..networks.running import batch_size_for, in_batches
 from .arrays import check_request, class_array, from_grid, grid_array, grid_axis, label_coords
 
+VERSION = 1
 ALL_CLASSES = "all classes"  # label of the CRM that is summed over every class of the network
 
 
@@ -191,12 +191,10 @@ def _evidence(network, patches, classes, precision, batch_size, progress, title)
     model = keras.Model(network.inputs[0], pooled_head(network).features)
     kernel = head.kernel[:, classes]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
     def evidence(batch):
-        features = tf.cast(model(batch, training=False), tf.float32)
+        features = tf.cast(model(batch[..., None], training=False), tf.float32)
         return tf.einsum("ntmf,fc->nctm", features, kernel), tf.reduce_mean(features, axis=(1, 2))
 
-    bar = tqdm(range(0, len(patches), batch), title, unit="batch", delay=2, leave=False, disable=not progress)
-    parts = [evidence(patches.data[start : start + batch, ..., None]) for start in bar]
-    grids, means = (np.concatenate(each) for each in zip(*parts, strict=True))
+    grids, means = in_batches(evidence, patches.data, batch_size=batch, title=title, progress=progress)
     return grids, means, head

@@ -6,14 +6,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 import xarray as xr
-from tqdm import tqdm
 
 from ..errors import MissingDataError
-from ..networks.graph import CONVOLUTIONS, FOLLOWERS
+from ..networks.graph import CONVOLUTIONS, calls, feature_map
 from ..networks.head import check_patches
-from ..networks.running import batch_size_for
+from ..networks.running import batch_size_for, in_batches
 from ..sound.frontend import hz_to_mel, mel_to_hz
-from .arrays import at, label_coords
+from .arrays import at, label_coords, plain
 
 POOLS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 
@@ -97,7 +96,7 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
         "frequency": ("frequency", patches.frequency, {"units": "Hz"}),
     }
     settings = {"layer": layer, "neuron": int(neuron), "top": None if top is None else int(top)}
-    attrs = {"method": "deconvolution", "settings": settings, "network": network.name, "units": "activation × weights"}
+    attrs = {"method": "deconvolution", "network": network.name, "units": "activation × weights"} | plain(settings)
     return xr.DataArray(values.astype(np.float32), coords, ("patch", "time", "frequency"), name="map", attrs=attrs)
 
 
@@ -162,18 +161,10 @@ def _copy_up_to(network, patches, layer, neuron):
     if len(patches) == 0:
         raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
-    convolutions = {each.name: each for each in network.layers if isinstance(each, CONVOLUTIONS)}
-    if layer not in convolutions:
-        listed = ", ".join(convolutions) or "none among its own layers"
-        raise ValueError(f"layer={layer!r}: network '{network.name}' has no such convolution; it has {listed}.")
-    tensor = convolutions[layer].output
+    tensor = feature_map(network, layer)
     if not _is_whole(neuron) or not 0 <= neuron < tensor.shape[-1]:
         count = tensor.shape[-1]
         raise ValueError(f"neuron={neuron!r}: layer '{layer}' has {count}, numbered 0 to {count - 1}.")
-    followers = [each for each in network.layers if each.input is tensor]
-    while len(followers) == 1 and isinstance(followers[0], FOLLOWERS):
-        tensor = followers[0].output
-        followers = [each for each in network.layers if each.input is tensor]
     model = keras.Model(network.inputs[0], tensor)
     for each in model.layers:
         _check_way(each, network)
@@ -234,9 +225,11 @@ def _batches(function, network, patches, batch_size, progress, title):
     if len(patches) > batch:  # for a single batch, tracing takes longer than what it saves
         signature = [tf.TensorSpec([None, *patches.data.shape[1:], 1], tf.float32)]
         function = tf.function(function, input_signature=signature)
-    bar = tqdm(range(0, len(patches), batch), title, unit="batch", delay=2, leave=False, disable=not progress)
-    parts = [function(tf.convert_to_tensor(patches.data[start : start + batch, ..., None])) for start in bar]
-    return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+    def run(part):
+        return function(tf.convert_to_tensor(part[..., None]))
+
+    return in_batches(run, patches.data, batch_size=batch, title=title, progress=progress)
 
 
 def _place(model, patches, row, column):
@@ -265,11 +258,9 @@ def _receptive_field(model, position, *, within):
         Leave out what lies in a layer's padding; otherwise the field as it is far from any border.
     """
     spans = {id(model.outputs[0]): [(place, place) for place in position]}
-    for layer in reversed(model.layers):
-        above = spans.get(id(layer.output))
-        if isinstance(layer, keras.layers.InputLayer) or above is None:
-            continue
-        for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
+    for layer, inputs, outputs in reversed(calls(model)):
+        above = spans[id(outputs[0])]
+        for tensor in inputs:
             found = []
             for axis, old in enumerate(spans.get(id(tensor), [None, None])):
                 size = tensor.shape[1 + axis]

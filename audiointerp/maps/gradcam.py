@@ -1,13 +1,13 @@
 """Grad-CAM: every class from one forward pass."""
 
 import keras
-import numpy as np
-from tqdm import tqdm
 
-from ..networks.graph import grid_layer, logits_of
+from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision
-from ..networks.running import batch_size_for
+from ..networks.running import batch_size_for, in_batches
 from .arrays import check_request, from_grid
+
+VERSION = 1
 
 
 def gradcam(
@@ -64,10 +64,9 @@ def gradcam(
     classes, names = check_request(network, patches, labels, upsample)
     batch = batch_size_for(network, batch_size)
     network = as_precision(network, "float32" if precision == "auto" else precision)
-    target = grid_layer(network, layer)
-    grids = _grids(network, target, classes)
-    bar = tqdm(range(0, len(patches), batch), "Grad-CAM", unit="batch", delay=2, leave=False, disable=not progress)
-    grid = np.concatenate([grids(patches.data[start : start + batch, ..., None]).numpy() for start in bar])
+    target = grid_of(network, layer)
+    grids = _grids(network, target.tensor, classes)
+    grid = in_batches(grids, patches.data, batch_size=batch, title="Grad-CAM", progress=progress)
     return from_grid(
         grid,
         names,
@@ -82,13 +81,14 @@ def gradcam(
 
 
 def _grids(network, target, classes):
-    """Compiled function from patches (n, frames, mels, 1) to grids (n, classes, time, frequency)."""
+    """Compiled function from patches (n, frames, mels) to grids (n, classes, time, frequency)."""
     import tensorflow as tf
 
-    model = keras.Model(network.inputs[0], [target.output, logits_of(network)])
+    model = keras.Model(network.inputs[0], [target, logits_of(network)])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:]], tf.float32)])
+    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
     def grids(batch):
+        batch = batch[..., None]
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(batch)
             activation, logits = model(batch, training=False)

@@ -3,6 +3,7 @@
 import sys
 import warnings
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 
 import keras
@@ -10,12 +11,12 @@ import numpy as np
 import scipy.ndimage
 from tqdm import tqdm
 
-from ..networks.graph import grid_layer, logits_of
-from ..networks.running import batch_size_for, forward_pass
+from ..networks.graph import grid_of, logits_of
+from ..networks.precision import as_precision
+from ..networks.running import batch_size_for, in_batches, outputs_of
 from .arrays import check_request, from_grid, map_array
 
-# tf-keras-vis 0.8.7 imports `zoom` from a namespace that SciPy deprecated and 2.0 removes.
-sys.modules.setdefault("scipy.ndimage.interpolation", scipy.ndimage)
+VERSION = 1
 
 
 def gradcam_plus_plus(
@@ -116,20 +117,21 @@ def scorecam(
     """
     classes, names = check_request(network, patches, labels, upsample)
     batch = batch_size_for(network, batch_size, precision)
-    target = grid_layer(network, layer)
-    if filters is not None and not 1 <= filters <= target.output.shape[-1]:
-        raise ValueError(f"filters={filters}: layer '{target.name}' has {target.output.shape[-1]}.")
-    forward = forward_pass(network, "logit", precision)
-    model = keras.Model(network.inputs, logits_of(network))
+    target = grid_of(network, layer)
+    if filters is not None and not 1 <= filters <= target.tensor.shape[-1]:
+        raise ValueError(f"filters={filters}: layer '{target.name}' has {target.tensor.shape[-1]}.")
+    model = _Remembering(network.inputs, logits_of(network))
+    logits = as_precision(keras.Model(network.inputs, model.outputs), precision)
+    model.ask = partial(outputs_of, logits, batch_size=batch, progress=False)
     explainer = _from_library("scorecam", "Scorecam")(model)
     grid = []
-    for patch in _bar(patches.data[:, None, ..., None], "Score-CAM", progress):
-        model.predict = _once(forward, batch)
+    for patch in tqdm(patches.data[:, None, ..., None], "Score-CAM", delay=2, leave=False, disable=not progress):
+        model.answer = None
         cams = [
             explainer(
                 lambda scores, label=label: scores[:, label],
                 patch,
-                penultimate_layer=target,
+                penultimate_layer=target.layer,
                 seek_penultimate_conv_layer=False,
                 max_N=filters,
                 expand_cam=False,
@@ -210,15 +212,34 @@ def saliency(
 
 
 def _from_library(module, name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return getattr(import_module(f"tf_keras_vis.{module}"), name)
+    """A class of tf-keras-vis, which imports `zoom` from a namespace that SciPy deprecated and 2.0 removes."""
+    missing = "scipy.ndimage.interpolation"
+    there = missing in sys.modules
+    sys.modules.setdefault(missing, scipy.ndimage)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return getattr(import_module(f"tf_keras_vis.{module}"), name)
+    finally:
+        if not there:
+            del sys.modules[missing]
+
+
+class _Remembering(keras.Model):
+    """A network that gives its last answer again: Score-CAM asks for the same masked patches once per class."""
+
+    ask = answer = None
+
+    def predict(self, masked, batch_size=None):
+        if self.answer is None:
+            self.answer = self.ask(np.asarray(masked[0], np.float32))
+        return self.answer
 
 
 def _by_gradient(method, score, name, network, patches, *, labels, layer, upsample, details, batch_size, progress):
     classes, names = check_request(network, patches, labels, upsample)
     batch = batch_size_for(network, batch_size)
-    target = grid_layer(network, layer)
+    target = grid_of(network, layer)
     explainer = method(keras.Model(network.inputs, logits_of(network)))
     grid = _batches(
         patches,
@@ -229,7 +250,7 @@ def _by_gradient(method, score, name, network, patches, *, labels, layer, upsamp
         lambda data, label: explainer(
             lambda logits: score(logits, label),
             data,
-            penultimate_layer=target,
+            penultimate_layer=target.layer,
             seek_penultimate_conv_layer=False,
             expand_cam=False,
             normalize_cam=False,
@@ -250,29 +271,11 @@ def _by_gradient(method, score, name, network, patches, *, labels, layer, upsamp
 
 def _batches(patches, batch, classes, title, progress, explain):
     """Values (n, classes, rows, columns) of a method that takes a batch and one class at a time."""
-    starts = _bar(range(0, len(patches), batch), title, progress)
-    parts = []
-    for start in starts:
-        data = patches.data[start : start + batch, ..., None]
-        parts.append(np.stack([np.asarray(explain(data, label)) for label in classes], axis=1))
-    return np.concatenate(parts)
 
+    def run(part):
+        return np.stack([np.asarray(explain(part[..., None], label)) for label in classes], axis=1)
 
-def _bar(steps, title, progress):
-    return tqdm(steps, title, delay=2, leave=False, disable=not progress)
-
-
-def _once(forward, batch):
-    """A `predict` that remembers its first answer: Score-CAM asks for the same masked patches once per class."""
-    answer = []
-
-    def predict(masked, batch_size=None):
-        if not answer:
-            data = np.asarray(masked[0], np.float32)[..., 0]
-            answer.append(np.concatenate([forward(data[i : i + batch]) for i in range(0, len(data), batch)]))
-        return answer[0]
-
-    return predict
+    return in_batches(run, patches.data, batch_size=batch, title=title, progress=progress)
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from ..networks.running import UNITS, batch_size_for, check_score, forward_pass
+from ..networks.running import UNITS, check_score
 from .arrays import check_request, class_array, grid_axis, label_coords, map_array
-from .perturbation import fill_values, perturbed_scores
+from .perturbation import perturbed_scores
 from .regions import grid_shape, regions_of
+
+VERSION = 1
 
 
 def lime(
@@ -90,12 +92,14 @@ def lime(
     left_out = ~kept
 
     scores = perturbed_scores(
-        forward_pass(network, score, precision),
-        patches.data,
+        network,
+        patches,
         lambda patch, versions: left_out[versions].take(region[patch], axis=1),
         samples,
-        fill_values(patches, fill),
-        batch_size=batch_size_for(network, batch_size, precision),
+        fill,
+        score=score,
+        precision=precision,
+        batch_size=batch_size,
         progress=progress,
         title="LIME",
     )[..., classes]

@@ -3,10 +3,11 @@
 import inspect
 from importlib import import_module
 
-import joblib
+from ..networks.precision import check_precision, is_reduced
+from ..networks.saving import digest
+from ..storage.cache import cached
 
-from ..storage.folders import cache_folder
-
+# Each method's module has a VERSION, which goes up whenever the method gives other results than before.
 METHODS = {
     "gradcam": "gradcam:gradcam",
     "lime": "lime:lime",
@@ -103,8 +104,9 @@ def explain(
     if method not in METHODS:
         raise ValueError(f"method={method!r}: unknown. Choose one of {', '.join(METHODS)}.")
     module, name = METHODS[method].split(":")
-    function = getattr(import_module(f".{module}", __package__), name)
-    import_module("..networks.precision", __package__).check_precision(precision)
+    module = import_module(f".{module}", __package__)
+    function = getattr(module, name)
+    check_precision(precision)
     common = {
         "labels": labels,
         "upsample": upsample,
@@ -123,17 +125,10 @@ def explain(
     if not cache:
         return function(network, patches, **chosen)
     settings = {name: value for name, value in chosen.items() if name not in ("progress", "batch_size")}
-    from .. import __version__
-    from ..networks.precision import gains_from_bfloat16
-    from ..networks.saving import digest
-
-    key = [__version__, digest(network), patches.digest, patches.table, precision == "auto" and gains_from_bfloat16()]
-    memory = joblib.Memory(cache_folder("maps"), verbose=0)
-    return memory.cache(_run, ignore=["function", "network", "patches", "chosen"])(
-        method, settings, key, function, network, patches, chosen
-    )
+    key = [module.VERSION, digest(network), patches.digest, patches.table, is_reduced(precision)]
+    return _run(method, settings, key, function, network, patches, chosen)
 
 
+@cached("maps", version=1, ignore=("function", "network", "patches", "chosen"))
 def _run(method, settings, key, function, network, patches, chosen):
-    """A method's result, which the cache knows by the first three arguments."""
     return function(network, patches, **chosen)

@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 
-from ..networks.running import UNITS, batch_size_for, check_score, forward_pass
+from ..networks.running import UNITS, check_score
 from .arrays import at, check_request, class_array, grid_array, map_array
-from .perturbation import fill_values, perturbed_scores
+from .perturbation import perturbed_scores
+
+VERSION = 1
 
 
 def occlusion(
@@ -74,12 +76,14 @@ def occlusion(
     hidden = np.concatenate([np.zeros((1, *shape), bool), hidden.reshape(-1, *shape)])
 
     scores = perturbed_scores(
-        forward_pass(network, score, precision),
-        patches.data,
+        network,
+        patches,
         lambda patch, versions: hidden[versions],
         len(hidden),
-        fill_values(patches, fill),
-        batch_size=batch_size_for(network, batch_size, precision),
+        fill,
+        score=score,
+        precision=precision,
+        batch_size=batch_size,
         progress=progress,
         title="occlusion",
     )[..., classes]

@@ -1,49 +1,60 @@
 """Patches with parts hidden, and what a network says of them."""
 
 import numpy as np
-from tqdm import tqdm
+
+from ..networks.running import scores_of
 
 
-def perturbed_scores(forward, data, hidden, versions, fill, *, batch_size, progress, title):
-    """Scores of many versions of each patch, parts of which are hidden.
-
-    The versions are made batch by batch, across patches, so that memory stays bounded and batches stay full.
+class Versions:
+    """Versions of each patch with parts hidden, made when they are asked for, so that memory stays bounded.
 
     Parameters
     ----------
-    forward : callable
-        From `forward_pass`.
     data : numpy.ndarray [n, frames, mels]
     hidden : callable
         From a patch's number and a slice of its versions to the cells that are hidden, bool (v, frames, mels).
-    versions : int
+    count : int
         How many there are of each patch.
     fill : numpy.ndarray [n]
         What hidden cells of each patch become.
-    batch_size : int
-    progress : bool
-    title : str
-        In front of the progress bar.
+    """
+
+    def __init__(self, data, hidden, count, fill):
+        self.data, self.hidden, self.count, self.fill = data, hidden, count, fill
+
+    def __len__(self):
+        return len(self.data) * self.count
+
+    def __getitem__(self, rows):
+        """Those in a slice, counted patch by patch [rows, frames, mels]; batches of them go across patches."""
+        start, stop, _ = rows.indices(len(self))
+        parts = []
+        for patch in range(start // self.count, (stop - 1) // self.count + 1):
+            first = patch * self.count
+            hidden = self.hidden(patch, slice(max(0, start - first), stop - first))
+            parts.append(np.where(hidden, self.fill[patch], self.data[patch]))
+        return np.concatenate(parts)
+
+
+def perturbed_scores(network, patches, hidden, count, fill, **options):
+    """Scores of many versions of each patch, parts of which are hidden.
+
+    Parameters
+    ----------
+    network : keras.Model
+    patches : Patches [n]
+    hidden, count
+        As for `Versions`.
+    fill : {"mean", "silence"} or float
+    **options
+        Of `scores_of`.
 
     Returns
     -------
-    numpy.ndarray [n, versions, classes], float32
+    numpy.ndarray [n, count, classes], float32
     """
-    total = len(data) * versions
-    scores = []
-    with tqdm(desc=title, total=total, unit="patch", delay=2, leave=False, disable=not progress) as bar:
-        for start in range(0, total, batch_size):
-            stop = min(start + batch_size, total)
-            batch = np.concatenate(
-                [
-                    np.where(hidden(patch, slice(max(0, start - first), stop - first)), fill[patch], data[patch])
-                    for patch in range(start // versions, (stop - 1) // versions + 1)
-                    for first in [patch * versions]
-                ]
-            )
-            scores.append(forward(batch))
-            bar.update(len(batch))
-    return np.concatenate(scores).reshape(len(data), versions, -1)
+    versions = Versions(patches.data, hidden, count, fill_values(patches, fill))
+    return scores_of(network, versions, **options).reshape(len(patches), count, -1)
 
 
 def fill_values(patches, fill):

@@ -10,7 +10,7 @@ from ..errors import PatchShapeError, WeightsError
 from ..sound.frontend import MUSIC
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, fetch
-from .head import add_head
+from .head import HEAD, add_head
 
 WEIGHTS = Remote(
     name="EfficientNetB0's ImageNet weights",
@@ -165,7 +165,7 @@ def _fill(network, arrays, path):
     """Give every layer but the head's its arrays; all of the file's must have found their place."""
     values = {}
     for layer in network.layers:
-        if layer.weights and layer.name != "FCFinal":
+        if layer.weights and layer.name != HEAD:
             names = {"kernel": "depthwise_kernel"} if isinstance(layer, keras.layers.DepthwiseConv2D) else {}
             values[layer.name] = [
                 _array(arrays, layer.name, names.get(weight.name, weight.name), tuple(weight.shape), path)

@@ -1,59 +1,194 @@
-"""What lies where in a network: layers that follow a convolution, logits, outputs of layers."""
+"""What lies where in a network: layers that follow a convolution, outputs of layers, logits, the pooled head.
+
+A layer may be called several times in a network, and its output may go several ways. So the graph is walked by calls
+and tensors, never by the layers' own `input` and `output`.
+"""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from .custom_layers import ClassScores
+from .head import HEAD
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
+ACTIVATIONS = (keras.layers.BatchNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+POOLS = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 
-FOLLOWERS = (keras.layers.BatchNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
+
+class Call(NamedTuple):
+    """One call of a layer in a network.
+
+    Parameters
+    ----------
+    layer : keras.Layer
+    inputs, outputs : list of keras.KerasTensor
+    """
+
+    layer: keras.Layer
+    inputs: list
+    outputs: list
 
 
-def grid_layer(network, name=None):
-    """Layer whose output is a grid over time and frequency: the one named, or the last convolution.
+def calls(network):
+    """Every call of a layer that a network's outputs need, each behind those that it needs itself.
+
+    Parameters
+    ----------
+    network : keras.Model
 
     Returns
     -------
-    keras.Layer
-        With an output of shape (n, time, frequency, filters). For the last convolution, the last of the batch norm
-        and activation layers that directly follow it.
+    list of Call
+    """
+    found, waiting = {}, [(tensor, False) for tensor in reversed(network.outputs)]
+    while waiting:
+        tensor, ready = waiting.pop()
+        layer, number, _ = tensor._keras_history
+        node = layer._inbound_nodes[number]
+        if id(node) in found:
+            continue
+        before = [] if any(tensor is given for given in network.inputs) else node.input_tensors
+        if ready or not before:
+            found[id(node)] = Call(layer, list(before), list(node.output_tensors))
+        else:
+            waiting += [(tensor, True), *((each, False) for each in reversed(before))]
+    # By the longest way to the output: the last convolution is then the one nearest to it.
+    distance, maker = {}, {id(tensor): call for call in found.values() for tensor in call.outputs}
+    for call in reversed(found.values()):
+        for tensor in call.inputs:
+            one, own = id(maker[id(tensor)].outputs[0]), distance.setdefault(id(call.outputs[0]), 0)
+            distance[one] = max(distance.get(one, 0), own + 1)
+    return sorted(found.values(), key=lambda call: -distance.get(id(call.outputs[0]), 0))
+
+
+def follow(network, tensor, kinds):
+    """Where a tensor is after the layers of some kinds that directly follow it, one after another.
+
+    Parameters
+    ----------
+    network : keras.Model
+    tensor : keras.KerasTensor
+    kinds : tuple of type
+
+    Returns
+    -------
+    keras.KerasTensor
+        The tensor itself if something else follows, or if it goes several ways, as at the start of a residual block.
+    """
+    takers = {}
+    for call in calls(network):
+        for given in call.inputs:
+            takers.setdefault(id(given), []).append(call)
+    while True:
+        following = takers.get(id(tensor), [])
+        if len(following) != 1 or not isinstance(following[0].layer, kinds) or len(following[0].inputs) > 1:
+            return tensor
+        tensor = following[0].outputs[0]
+
+
+class Grid(NamedTuple):
+    """A layer that gives a grid over time and frequency, and what it gives.
+
+    Parameters
+    ----------
+    name : str
+        Of the layer; if others directly follow it, of the last of these.
+    tensor : keras.KerasTensor [n, time, frequency, filters]
+    layer : keras.Layer
+    """
+
+    name: str
+    tensor: keras.KerasTensor
+    layer: keras.Layer
+
+
+def grid_of(network, name=None):
+    """The grid over time and frequency that a layer gives: the one named, or the last convolution.
+
+    Parameters
+    ----------
+    network : keras.Model
+    name : str, optional
+        The layer's output is taken as it is. By default that of the last convolution, after the batch norm and
+        activation that directly follow it.
+
+    Returns
+    -------
+    Grid
 
     Raises
     ------
     ValueError
         If there is no such layer.
     """
-    grids = [
-        layer for layer in network.layers if len(_shape(layer)) == 4 and not isinstance(layer, keras.layers.InputLayer)
-    ]
+    grids = [call for call in calls(network) if call.inputs and len(call.outputs[0].shape) == 4]
     if name is not None:
-        found = next((layer for layer in grids if layer.name == name), None)
-        if found is None:
-            listed = ", ".join(layer.name for layer in grids)
+        found = [call for call in grids if call.layer.name == name]
+        if not found:
+            listed = ", ".join(call.layer.name for call in grids)
             raise ValueError(f"layer={name!r}: network '{network.name}' has no grid by this name; it has {listed}.")
-        return found
-    convolution = next((layer for layer in reversed(grids) if isinstance(layer, CONVOLUTIONS)), None)
-    if convolution is None:
+        return Grid(name, found[-1].outputs[0], found[-1].layer)
+    found = [call for call in grids if isinstance(call.layer, CONVOLUTIONS)]
+    if not found:
         raise ValueError(
             f"network '{network.name}' has no convolution over time and frequency among its own layers. "
             "Grad-CAM needs one; use 'lime' or 'occlusion', which take any network."
         )
-    return _last_follower(network, convolution)
+    tensor = follow(network, found[-1].outputs[0], ACTIVATIONS)
+    layer = tensor._keras_history[0]
+    return Grid(layer.name, tensor, layer)
 
 
-def _last_follower(network, layer):
-    following = [other for other in network.layers if other is not layer and other.input is layer.output]
-    if len(following) == 1 and isinstance(following[0], FOLLOWERS):
-        return _last_follower(network, following[0])
-    return layer
+def feature_map(network, name):
+    """What a convolution gives, after the batch norm and activation that directly follow it, before pooling.
+
+    Parameters
+    ----------
+    network : keras.Model
+    name : str
+        Of a convolution.
+
+    Returns
+    -------
+    keras.KerasTensor [n, time, frequency, filters]
+
+    Raises
+    ------
+    ValueError
+        If there is no such convolution.
+    """
+    found = {call.layer.name: call.outputs[0] for call in calls(network) if isinstance(call.layer, CONVOLUTIONS)}
+    if name not in found:
+        listed = ", ".join(found) or "none among its own layers"
+        raise ValueError(f"layer={name!r}: network '{network.name}' has no such convolution; it has {listed}.")
+    return follow(network, found[name], ACTIVATIONS)
 
 
-def _shape(layer):
-    output = layer.output
-    return output.shape if isinstance(output, keras.KerasTensor) else ()
+def layer_outputs(network):
+    """Output of each layer with a kernel, after the batch norm, activation and pool that follow it.
+
+    Depthwise convolutions and the dense layer of the head are left out.
+
+    Parameters
+    ----------
+    network : keras.Model
+
+    Returns
+    -------
+    dict
+        ``{layer name: keras.KerasTensor}`` from the first layer to the last.
+    """
+    return {
+        call.layer.name: follow(network, call.outputs[0], ACTIVATIONS + POOLS)
+        for call in calls(network)
+        if isinstance(call.layer, KERNELS)
+        and not isinstance(call.layer, keras.layers.DepthwiseConv2D)
+        and call.layer.name != HEAD
+    }
 
 
 def logits_of(network):
@@ -65,59 +200,22 @@ def logits_of(network):
     -------
     keras.KerasTensor [n, classes]
     """
-    last = network.layers[-1]
-    if isinstance(last, (ClassScores, keras.layers.Softmax)):
-        return last.input
-    if getattr(last, "activation", None) is not keras.activations.softmax:
+    last = calls(network)[-1]
+    if is_softmax(last.layer):
+        return last.inputs[0]
+    if getattr(last.layer, "activation", None) is not keras.activations.softmax:
         return network.outputs[0]
-    if isinstance(last, keras.layers.Activation):
-        return last.input
-    linear = type(last).from_config({**last.get_config(), "activation": "linear"})
-    logits = linear(last.input)
-    linear.set_weights(last.get_weights())
+    linear = type(last.layer).from_config({**last.layer.get_config(), "activation": "linear"})
+    logits = linear(last.inputs[0])
+    linear.set_weights(last.layer.get_weights())
     return logits
 
 
-KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
-
-FOLLOWING = (
-    keras.layers.BatchNormalization,
-    keras.layers.ReLU,
-    keras.layers.Activation,
-    keras.layers.MaxPooling1D,
-    keras.layers.MaxPooling2D,
-)
-
-
-def layer_outputs(network):
-    """Output of each layer with a kernel, after the batch norm, activation and pool that follow it.
-
-    Depthwise convolutions and the dense layer of the head `FCFinal` are left out.
-
-    Parameters
-    ----------
-    network : keras.Model
-
-    Returns
-    -------
-    dict
-        ``{layer name: keras.KerasTensor}`` from the first layer to the last.
-    """
-    takers = {}
-    for layer in network.layers:
-        if not isinstance(layer, keras.layers.InputLayer):
-            for tensor in layer.input if isinstance(layer.input, list) else [layer.input]:
-                takers.setdefault(id(tensor), []).append(layer)
-    outputs = {}
-    for layer in network.layers:
-        if isinstance(layer, KERNELS) and not isinstance(layer, keras.layers.DepthwiseConv2D):
-            tensor, following = layer.output, takers.get(id(layer.output), [])
-            while len(following) == 1 and isinstance(following[0], FOLLOWING):
-                tensor = following[0].output
-                following = takers.get(id(tensor), [])
-            outputs[layer.name] = tensor
-    outputs.pop("FCFinal", None)
-    return outputs
+def is_softmax(layer):
+    """Whether a layer is a softmax and nothing else."""
+    if isinstance(layer, keras.layers.Activation):
+        return layer.activation is keras.activations.softmax
+    return isinstance(layer, (ClassScores, keras.layers.Softmax))
 
 
 @dataclass(frozen=True)
@@ -154,31 +252,25 @@ def pooled_head(network):
     ValueError
         If the network ends otherwise.
     """
-    layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
-    by_output = {id(getattr(layer, "output", None)): layer for layer in layers}
-    chain = [by_output.get(id(network.outputs[0]))]  # from the end to the feature maps
-    while chain[-1] is not None and not isinstance(chain[-1], keras.layers.GlobalAveragePooling2D):
-        chain.append(by_output.get(id(chain[-1].input)))
-    kept = [layer for layer in chain if layer is not None and not isinstance(layer, keras.layers.Dropout)]
-    if kept and _is_softmax(kept[0]):
+    by_output = {id(tensor): call for call in calls(network) for tensor in call.outputs}
+    chain = [by_output[id(network.outputs[0])]]  # from the end to the feature maps
+    while len(chain[-1].inputs) == 1 and not isinstance(chain[-1].layer, keras.layers.GlobalAveragePooling2D):
+        chain.append(by_output[id(chain[-1].inputs[0])])
+    kept = [call for call in chain if not isinstance(call.layer, keras.layers.Dropout)]
+    if kept and is_softmax(kept[0].layer):
         kept = kept[1:]
-    fits = len(kept) == 2 and chain[-1] is not None and isinstance(kept[0], keras.layers.Dense)
-    if not fits or kept[0].activation not in (keras.activations.linear, keras.activations.softmax, None):
+    dense, pool = (kept[0].layer, kept[1].layer) if len(kept) == 2 else (None, None)
+    fits = isinstance(dense, keras.layers.Dense) and isinstance(pool, keras.layers.GlobalAveragePooling2D)
+    if not fits or dense.activation not in (keras.activations.linear, keras.activations.softmax, None):
+        layers = [call.layer for call in calls(network) if call.inputs]
         raise ValueError(
             f"network '{network.name}' ends in {_described(layers)}. CAM and CRM need global average pooling "
             "(GlobalAveragePooling2D) and one dense layer with no activation but a softmax, as YAMNet has them. "
             "Use 'gradcam', which takes any convolutional network, or 'occlusion', which takes any."
         )
-    dense, pool = kept
     kernel = np.asarray(dense.kernel, np.float32)
     bias = np.asarray(dense.bias, np.float32) if dense.use_bias else np.zeros(kernel.shape[1], np.float32)
-    return PooledHead(pool.input, kernel, bias, pool.name)
-
-
-def _is_softmax(layer):
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.softmax
-    return isinstance(layer, (ClassScores, keras.layers.Softmax))
+    return PooledHead(kept[1].inputs[0], kernel, bias, pool.name)
 
 
 def _described(layers):

@@ -9,6 +9,8 @@ from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
 from .custom_layers import ClassScores, ScaleWaveform
 
+HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
+
 
 def add_head(body, labels, frontend=VGGISH, *, seed=0):
     """Put a new dense layer and a softmax on a network without its output layer.
@@ -29,7 +31,7 @@ def add_head(body, labels, frontend=VGGISH, *, seed=0):
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice.")
     initializer = keras.initializers.GlorotUniform(seed)
-    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name="FCFinal")(body.output)
+    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name=HEAD)(body.output)
     return keras.Model(body.input, ClassScores(labels, frontend)(logits), name=body.name)
 
 

@@ -2,11 +2,8 @@
 
 import os
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import keras
-
-from .saving import weights_digest
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -15,8 +12,6 @@ FAST_FLAGS = {"amx_bf16"}  # processor flags of matrix units that take bfloat16
 FAST_CAPABILITY = (8, 0)  # compute capability of the first NVIDIA GPUs (Ampere) that do
 
 CPUINFO = Path("/proc/cpuinfo")
-
-_copies = WeakKeyDictionary()  # network: (its layers and weights, copy in bfloat16)
 
 
 def gains_from_bfloat16():
@@ -68,21 +63,10 @@ def as_precision(network, precision="auto"):
     Returns
     -------
     keras.Model
-        The network itself for float32, otherwise a copy with the weights that it has now. The copy is kept as long as
-        the network lives and its weights stay the same.
+        The network itself for float32, otherwise a copy with the weights that it has now.
     """
     check_precision(precision)
-    if not is_reduced(precision):
-        return network
-    state = structure(network), weights_digest(network)
-    if network not in _copies or _copies[network][0] != state:
-        _copies[network] = state, _reduced_copy(network)
-    return _copies[network][1]
-
-
-def structure(network):
-    """A network's layers and their activations, to tell whether what was made from it is still right."""
-    return [(id(layer), getattr(layer, "activation", None)) for layer in network.layers]
+    return _reduced_copy(network) if is_reduced(precision) else network
 
 
 def _reduced_copy(network):

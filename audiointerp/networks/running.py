@@ -1,7 +1,8 @@
 """Running a network: every batched forward pass is here."""
 
+import logging
 import math
-from weakref import WeakKeyDictionary
+from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -9,55 +10,118 @@ from tqdm import tqdm
 
 from ..errors import MissingDataError, PatchShapeError
 from .custom_layers import ScaleWaveform
-from .graph import logits_of
-from .precision import as_precision, is_reduced, structure
+from .graph import calls, logits_of
+from .precision import as_precision, is_reduced
 
 UNITS = {"probability": "probability", "logit": "logit"}
-
 ACTIVATION_BYTES = 128e6  # largest activation of a batch: beyond it, forward passes get slower on processors
-
 LARGEST_BATCH = 1024
+BATCH_ANY = 64
+BATCH_SAMPLES = 3_000_000  # of a batch of waveforms: SoundNet's first layer then takes about 100 MB
+FLAT = 2**28  # numbers that a flattened layer may have for all waveforms: 1 GB
 
-_compiled = WeakKeyDictionary()  # network: its compiled forward passes
+
+def in_batches(function, data, *, batch_size, title, progress=True):
+    """What a function of batches gives for all of the data.
+
+    Parameters
+    ----------
+    function : callable [(batch, ...) -> array (batch, ...), or several in a tuple]
+    data : array [n, ...]
+        Whatever has a length and gives an array when it is sliced.
+    batch_size : int
+    title : str
+        In front of the progress bar.
+    progress : bool
+        Show a bar when it takes longer than two seconds.
+
+    Returns
+    -------
+    numpy.ndarray [n, ...], or a list of such if the function gives several
+    """
+    bar = tqdm(total=len(data), desc=title, unit="patch", delay=2, leave=False, disable=not progress)
+    parts = []
+    with bar, quiet_retracing():
+        for start in range(0, len(data), batch_size):
+            part = data[start : start + batch_size]
+            parts.append(function(part))
+            bar.update(len(part))
+    if isinstance(parts[0], tuple):
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return np.concatenate(parts)
 
 
-def forward_pass(network, score="probability", precision="auto"):
-    """Function from patches (n, frames, mels) to their scores (n, classes), float32, compiled once for any n.
+def outputs_of(network, data, *, batch_size=None, precision="float32", title="scores", progress=True):
+    """What a network gives for many patches.
+
+    It is traced anew in each call: Keras would go on with what it has traced before, also when a layer was changed.
+
+    Parameters
+    ----------
+    network : keras.Model
+    data : array [n, ...]
+        Whatever has a length and gives an array when it is sliced; a channel axis is added if it has none.
+    batch_size : int, optional
+        Chosen for the network by default.
+    precision : {"float32", "bfloat16", "auto"}
+    title : str
+        In front of the progress bar.
+    progress : bool
+
+    Returns
+    -------
+    numpy.ndarray [n, ...], float32
+    """
+    import tensorflow as tf
+
+    size = batch_size_for(network, batch_size, precision)
+    network = as_precision(network, precision)
+    shape = network.input_shape
+
+    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
+    def outputs(batch):
+        return tf.cast(network(batch, training=False), tf.float32)
+
+    def run(part):
+        part = np.asarray(part, np.float32)
+        return outputs(part[..., None] if part.ndim < len(shape) else part).numpy()
+
+    return in_batches(run, data, batch_size=size, title=title, progress=progress)
+
+
+def scores_of(network, data, *, score="probability", **options):
+    """Scores of many patches, in units of the probability or of the logit.
 
     Parameters
     ----------
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    data : array [n, frames, mels]
     score : {"probability", "logit"}
-    precision : {"auto", "float32", "bfloat16"}
+    **options
+        Of `outputs_of`.
 
     Returns
     -------
-    callable
-        Uses the weights that the network has when it is called, in bfloat16 those that it has now.
+    numpy.ndarray [n, classes], float32
     """
     check_score(score)
-    network = as_precision(network, precision)
-    known = _compiled.setdefault(network, {})
-    state = (
-        structure(network),
-        [weight.numpy().tobytes() for weight in network.layers[-1].weights],
-    )  # which logits_of may copy
-    if score not in known or known[score][0] != state:
-        known[score] = state, _compile(network, score)
-    return known[score][1]
+    network = network if score == "probability" else keras.Model(network.inputs[0], logits_of(network))
+    return outputs_of(network, data, **options)
 
 
-def _compile(network, score):
-    import tensorflow as tf
+@contextmanager
+def quiet_retracing():
+    """Keep TensorFlow from warning that one network after another is traced, which is as it should be here."""
+    logger = logging.getLogger("tensorflow")
 
-    output = network.outputs[0] if score == "probability" else logits_of(network)
-    model = keras.Model(network.inputs[0], output)
+    def fine(record):
+        return "triggered tf.function retracing" not in record.getMessage()
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
-    def scores(patches):
-        return tf.cast(model(patches[..., None], training=False), tf.float32)
-
-    return lambda patches: scores(patches).numpy()
+    logger.addFilter(fine)
+    try:
+        yield
+    finally:
+        logger.removeFilter(fine)
 
 
 def check_score(score):
@@ -67,50 +131,20 @@ def check_score(score):
 
 
 def batch_size_for(network, given=None, precision="float32"):
-    """Patches per forward pass: those given, or as many as keep the largest activation within `ACTIVATION_BYTES`."""
+    """Patches per forward pass: those given, or as many as keep the largest activation within `ACTIVATION_BYTES`.
+
+    A network that takes inputs of any size gets `BATCH_ANY` of them.
+    """
     if given is not None:
         if given < 1:
             raise ValueError(f"batch_size={given}: expected at least 1, or None to have it chosen.")
         return int(given)
+    if None in network.input_shape[1:]:
+        return BATCH_ANY
     width = 2 if is_reduced(precision) else 4
-    sizes = [_size(layer) for layer in network.layers if hasattr(layer, "output")]
-    fitting = max(1, int(ACTIVATION_BYTES / (width * max(sizes))))
+    largest = max(math.prod(size or 1 for size in tensor.shape) for call in calls(network) for tensor in call.outputs)
+    fitting = max(1, int(ACTIVATION_BYTES / (width * largest)))
     return min(LARGEST_BATCH, 2 ** int(math.log2(fitting)))
-
-
-def _size(layer):
-    return max(math.prod(size or 1 for size in tensor.shape) for tensor in keras.tree.flatten(layer.output))
-
-
-def outputs_of(network, data, *, batch_size=64, title="scores"):
-    """What a network gives for many patches, computed in batches of one shape, so that it is traced once.
-
-    Parameters
-    ----------
-    network : keras.Model
-    data : array [n, ...]
-        Whatever gives an array when it is sliced; a channel axis is added if it has none.
-    batch_size : int
-    title : str
-        In front of the progress bar.
-
-    Returns
-    -------
-    numpy.ndarray [n, ...]
-    """
-    size = min(batch_size, len(data))
-    results = []
-    for start in tqdm(range(0, len(data), size), title, unit="batch", leave=False, delay=2):
-        part = np.asarray(data[start : start + size])
-        part = part[..., None] if part.ndim < len(network.input_shape) else part
-        full = np.concatenate([part, np.zeros((size - len(part), *part.shape[1:]), part.dtype)])
-        results.append(network.predict_on_batch(full)[: len(part)])
-    return np.concatenate(results)
-
-
-BATCH_SAMPLES = 3_000_000  # of a batch of waveforms: SoundNet's first layer then takes about 100 MB
-
-FLAT = 2**28  # numbers that a flattened layer may have for all waveforms: 1 GB
 
 
 def run_waveforms(network, waveforms, outputs, *, over_time="mean", progress=True):
@@ -186,16 +220,16 @@ def _compile_waveforms(path, tensors, over_time):
         return x * tf.cast(tf.sequence_mask(length, tf.shape(x)[1]), x.dtype)[..., None]
 
     def run(x, length):
-        values, found = {id(path[0].input): (x, length)}, {}
-        for layer in path:
-            x, length = values[id(layer.input)]
+        values, found = {id(path[0].inputs[0]): (x, length)}, {}
+        for layer, (before,), (after,) in path:
+            x, length = values[id(before)]
             x = cut(x, length) if isinstance(layer, keras.layers.ZeroPadding1D) else x
             x, length = layer(x, training=False), _length_after(layer, length)
-            values[id(layer.output)] = x, length
-            if id(layer.output) in wanted:
+            values[id(after)] = x, length
+            if id(after) in wanted:
                 kept = cut(x, length)
                 mean = tf.reduce_sum(kept, axis=1) / tf.cast(length, x.dtype)[:, None]
-                found[id(layer.output)] = mean if over_time == "mean" else tf.reshape(kept, [tf.shape(x)[0], -1])
+                found[id(after)] = mean if over_time == "mean" else tf.reshape(kept, [tf.shape(x)[0], -1])
         return tf.concat([found[id(tensor)] for tensor in tensors], axis=1)
 
     shapes = tf.TensorSpec([None, None, 1], tf.float32), tf.TensorSpec([None], tf.int32)
@@ -214,20 +248,19 @@ def _length_after(layer, length):
 
 def _positions(path, tensor, samples):
     """Positions of an output for a waveform of so many samples; 0 if a layer before it has none to pad."""
-    lengths = {id(path[0].input): samples}
-    for layer in path:
-        before = lengths[id(layer.input)]
-        lengths[id(layer.output)] = _length_after(layer, before) if before > 0 else 0
+    lengths = {id(path[0].inputs[0]): samples}
+    for layer, (given,), (made,) in path:
+        before = lengths[id(given)]
+        lengths[id(made)] = _length_after(layer, before) if before > 0 else 0
     return lengths[id(tensor)]
 
 
 def _path_to(network, tensors):
-    """Layers of a network that are needed for some tensors, without the input."""
+    """Calls of a network's layers that are needed for some tensors, without the input."""
     layers = keras.layers
     known = (ScaleWaveform, layers.ZeroPadding1D, layers.Conv1D, layers.MaxPooling1D, layers.BatchNormalization)
-    path = keras.Model(network.input, tensors).layers
-    path = [layer for layer in path if not isinstance(layer, layers.InputLayer)]
-    for layer in path:
+    path = [call for call in calls(keras.Model(network.input, tensors)) if call.inputs]
+    for layer, *_ in path:
         padded = isinstance(layer, (layers.Conv1D, layers.MaxPooling1D)) and layer.padding != "valid"
         dilated = isinstance(layer, layers.Conv1D) and layer.dilation_rate != (1,)
         if padded or dilated or not isinstance(layer, (*known, layers.ReLU, layers.Activation)):

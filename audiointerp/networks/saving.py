@@ -1,4 +1,4 @@
-"""Networks in files, and their fingerprints."""
+"""Networks in files, their copies and their fingerprints."""
 
 from pathlib import Path
 
@@ -8,6 +8,13 @@ import keras
 from ..errors import WeightsError
 from ..storage.cache import write_whole
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
+
+
+def copy_of(network):
+    """A network of its own with the same layers and weights, without optimizer."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def digest(network):

@@ -49,17 +49,17 @@ TRAINED_AT = 22_050  # Hz
 PARTS = ("weights", "biases", "gamma", "beta", "mean", "var")
 
 
-def soundnet(weights="official", *, labels=None, frontend=SOUNDNET, width=1.0, seed=0):
+def soundnet(labels=None, *, weights="official", width=1.0, seed=0, frontend=SOUNDNET):
     """SoundNet's seven convolutions on a waveform of any length, with what the weights have behind them.
 
     Parameters
     ----------
+    labels : sequence of str, optional
+        Ends the network in an average over time, a new dense layer `FCFinal` and softmax.
     weights : {"official", "pruned", "random"} or path or dict
         ``sound8.npy`` (found under ``AUDIOINTERP_DATA`` or downloaded), the network with filters pruned away (only
         found there), random numbers, an ``.npz`` of the same arrays, or such arrays. The number of filters in each
         layer is that of the weights.
-    labels : sequence of str, optional
-        Ends the network in an average over time, a new dense layer `FCFinal` and softmax.
     frontend : WaveformFrontEnd
     width : float
         Factor on the number of filters; below 1 only with random weights.

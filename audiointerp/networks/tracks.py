@@ -10,7 +10,7 @@ from .head import add_head
 
 
 def track_network(train, labels=None, *, hidden=(256,), dropout=0.5, decay=1e-3, seed=0):
-    """A network of dense layers on song features, with random weights.
+    """A network of dense layers on track features, with random weights.
 
     Its first layer scales every feature by its mean and variance in the training rows.
 
@@ -72,13 +72,13 @@ def features_of(network):
     Raises
     ------
     PatchShapeError
-        If it is not a network on song features.
+        If it is not a network on track features.
     """
     for layer in network.layers:
         if isinstance(layer, FeatureScale):
             return list(layer.features)
     raise PatchShapeError(
-        f"network '{network.name}' takes inputs of shape {network.input_shape}, not song features. "
+        f"network '{network.name}' takes inputs of shape {network.input_shape}, not track features. "
         "Make one with track_network(train)."
     )
 

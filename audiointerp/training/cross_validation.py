@@ -74,7 +74,7 @@ def cross_validate(
         train, test = patches[~held_out & ~patches.silent], patches[held_out]
         sounding = test[~test.silent] if (~test.silent).any() else test
         trained, history = fine_tune(
-            network, train, sounding, recipe, augmentation=augmentation, cache=cache, verbose=False
+            network, train, sounding, recipe, augmentation=augmentation, cache=cache, progress=False
         )
         return trained, history, predict(trained, test, cache=cache)
 
@@ -84,12 +84,12 @@ def cross_validate(
 def cross_validate_tracks(
     features, recipe=None, *, folds=None, only=None, seed=0, cache=True, progress=True, **options
 ):
-    """`cross_validate` for the network on song features.
+    """`cross_validate` for the network on track features.
 
     Parameters
     ----------
     features : pandas.DataFrame [n]
-        From `track_features`, of whole clips or of segments, with `label`; or published ones.
+        From `track_features`, of whole clips or of parts of them, with `label`; or published ones.
     recipe, folds, only, cache, progress
         As for `cross_validate`.
     seed : int
@@ -111,7 +111,7 @@ def cross_validate_tracks(
     def turn(held_out):
         train, test = features[~held_out], features[held_out]
         network = track_network(train, sorted(set(labels)), seed=seed, **options)
-        trained, history = fit_track_network(network, train, test, recipe, cache=cache, verbose=False)
+        trained, history = fit_track_network(network, train, test, recipe, cache=cache, progress=False)
         return trained, history, predict_tracks(trained, test)
 
     result = _turns(turn, labels, folds, only, "cross-validation of track_network", progress)
@@ -126,21 +126,21 @@ def compare_networks(results, *, seed=0):
     results : dict
         ``{(network, split): CrossValidation}``.
     seed : int
-        For the intervals of segments.
+        For the intervals of patches.
 
     Returns
     -------
     pandas.DataFrame
-        One row a network and split: `network`, `split`, `segments` (accuracy by segment) with `segments_low` and
-        `segments_high` (clips drawn with replacement), `tracks` (vote per clip) with `tracks_low` and `tracks_high`
+        One row a network and split: `network`, `split`, `patches` (accuracy by patch) with `patches_low` and
+        `patches_high` (clips drawn with replacement), `clips` (vote per clip) with `clips_low` and `clips_high`
         (Wilson), `n` (clips), `parameters`, `seconds_per_epoch`.
     """
     rows = []
     for (network, split), result in results.items():
         row = {"network": network, "split": split}
         for name, found in (
-            ("segments", clip_bootstrap(result.predictions, seed=seed)),
-            ("tracks", accuracy(vote(result.predictions))),
+            ("patches", clip_bootstrap(result.predictions, seed=seed)),
+            ("clips", accuracy(vote(result.predictions))),
         ):
             row |= {name: found["accuracy"], f"{name}_low": found["low"], f"{name}_high": found["high"]}
         row |= {"n": int(found["n"]), "parameters": result.parameters, "seconds_per_epoch": result.seconds_per_epoch}

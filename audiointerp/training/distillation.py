@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from functools import cache as cache_once
 
-import joblib
 import numpy as np
 import pandas as pd
 
@@ -16,7 +15,7 @@ from ..networks.soundnet import soundnet
 from ..sound.frontend import WaveformFrontEnd
 from ..sound.reading import file_digest
 from ..sound.waveforms import PatchWaveforms, clips_of
-from ..storage.cache import cached_array
+from ..storage.cache import cached
 from .loop import fit
 from .recipes import student_recipe
 
@@ -40,10 +39,10 @@ def student_for(teacher, *, width=1.0, seed=0):
     keras.Model [(n, samples, 1) -> (n, classes)]
         For mono waveforms of 16 kHz.
     """
-    return soundnet("random", labels=labels_of(teacher), frontend=FRONTEND, width=width, seed=seed)
+    return soundnet(labels_of(teacher), weights="random", width=width, seed=seed, frontend=FRONTEND)
 
 
-def distill(student, teacher, train, validation, recipe=None, *, cache=True, verbose=True):
+def distill(student, teacher, train, validation, recipe=None, *, cache=True, progress=True):
     """Train a student on waveforms to give the scores that its teacher gives for the same patches.
 
     The loss is the Kullback-Leibler divergence of the student's distribution from the teacher's. No label is used.
@@ -59,7 +58,7 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
         `student_recipe` by default.
     cache : bool
         Serve and keep the result in the cache; an interrupted training goes on after its last finished epoch.
-    verbose : bool
+    progress : bool
         Print the progress table and show a bar.
 
     Returns
@@ -90,7 +89,7 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
             "Make the student with student_for(teacher)."
         )
     recipe = recipe or student_recipe()
-    targets = [teacher_scores(teacher, patches, cache=cache) for patches in (train, validation)]
+    targets = [teacher_scores(teacher, patches, cache=cache, progress=progress) for patches in (train, validation)]
     clips = pd.concat([clips_of(patches) for patches in (train, validation)])
     key = [digest(student), targets, [file_digest(path) for path in clips["path"]], asdict(recipe)]
     key += [[list(patches.clip), list(patches.start)] for patches in (train, validation)]
@@ -99,22 +98,23 @@ def distill(student, teacher, train, validation, recipe=None, *, cache=True, ver
     def inputs():
         return [PatchWaveforms(patches, frontend_of(student)) for patches in (train, validation)]
 
-    trained, history = fit(student, inputs, targets, recipe, key, loss="kl_divergence", cache=cache, verbose=verbose)
-    before = _start(student, inputs, targets, key, cache)
+    trained, history = fit(student, inputs, targets, recipe, key, loss="kl_divergence", cache=cache, progress=progress)
+    before = _start(key, student, inputs, targets, progress, cache=cache)
     return trained, pd.concat([pd.DataFrame([before]), history], ignore_index=True)
 
 
-def teacher_scores(teacher, patches, *, cache=True):
-    """What a student is to learn: the teacher's distribution for every patch.
+def teacher_scores(teacher, patches, *, cache=True, progress=True):
+    """What a student is to learn: the teacher's distribution for every patch, in float32 on every machine.
 
     Returns
     -------
     numpy.ndarray [n, classes], float32
     """
-    return predict(teacher, patches, cache=cache)[labels_of(teacher)].to_numpy(np.float32)
+    scores = predict(teacher, patches, precision="float32", cache=cache, progress=progress)
+    return scores[labels_of(teacher)].to_numpy(np.float32)
 
 
-def divergence(teacher, student, patches, *, cache=True):
+def divergence(teacher, student, patches, *, cache=True, progress=True):
     """Kullback-Leibler divergence of the student's scores from the teacher's, patch by patch.
 
     Parameters
@@ -124,31 +124,25 @@ def divergence(teacher, student, patches, *, cache=True):
     student : keras.Model
         On the waveforms of the same patches.
     patches : Patches [n]
-    cache : bool
+    cache, progress : bool
 
     Returns
     -------
     numpy.ndarray [n], nats
     """
-    goal = teacher_scores(teacher, patches, cache=cache)
-    return _divergence(goal, outputs_of(student, PatchWaveforms(patches, frontend_of(student)), title="student"))
+    goal = teacher_scores(teacher, patches, cache=cache, progress=progress)
+    waveforms = PatchWaveforms(patches, frontend_of(student))
+    return _divergence(goal, outputs_of(student, waveforms, title="student", progress=progress))
 
 
-def _start(student, inputs, targets, key, cache):
+@cached("scores", version=1, ignore=("student", "inputs", "targets", "progress"))
+def _start(key, student, inputs, targets, progress):
     """Row of the history for the student before its training."""
-
-    def compute():
-        scores = [outputs_of(student, segments, title="student") for segments in inputs()]
-        losses = [_divergence(goal, score).mean() for goal, score in zip(targets, scores, strict=True)]
-        same = [(goal.argmax(1) == score.argmax(1)).mean() for goal, score in zip(targets, scores, strict=True)]
-        return np.array([*losses, *same])
-
-    train, validation, same_train, same_validation = (
-        cached_array("scores", ["start", joblib.hash(key)], compute) if cache else compute()
-    )
-    row = {"epoch": 0, "iteration": 0, "elapsed": 0.0, "batch_accuracy": same_train}
-    row |= {"validation_accuracy": same_validation, "batch_loss": train, "validation_loss": validation}
-    return row | {"learning_rate": np.nan}
+    scores = [outputs_of(student, waveforms, title="student", progress=progress) for waveforms in inputs()]
+    train, validation = (_divergence(goal, score).mean() for goal, score in zip(targets, scores, strict=True))
+    same = [(goal.argmax(1) == score.argmax(1)).mean() for goal, score in zip(targets, scores, strict=True)]
+    row = {"epoch": 0, "iteration": 0, "elapsed": 0.0, "batch_accuracy": same[0], "validation_accuracy": same[1]}
+    return row | {"batch_loss": train, "validation_loss": validation, "learning_rate": np.nan}
 
 
 def _divergence(goal, scores):

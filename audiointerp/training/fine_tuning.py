@@ -7,15 +7,15 @@ import keras
 import numpy as np
 
 from ..errors import MissingDataError
-from ..networks.head import check_patches, label_index, labels_of
+from ..networks.head import HEAD, check_patches, label_index, labels_of
 from ..networks.running import outputs_of
-from ..networks.saving import digest
-from ..storage.cache import cached_array
+from ..networks.saving import copy_of, digest
+from ..storage.cache import cached
 from .loop import fit
 from .recipes import Recipe
 
 
-def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cache=True, verbose=True):
+def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cache=True, progress=True):
     """Train a network on patches and report as the MathWorks example does.
 
     The result is cached under the network's weights, the patches and the recipe. Each finished epoch is kept as well:
@@ -32,7 +32,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
         has the larger share of the mixture.
     cache : bool
         Serve and keep the result in the cache.
-    verbose : bool
+    progress : bool
         Print the progress table and show a bar.
 
     Returns
@@ -52,7 +52,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     UnknownLabelError
         If they have a label the network does not know.
     ValueError
-        If `trainable` is unknown, or a head alone is to be trained with augmentation.
+        If a head alone is to be trained with augmentation.
 
     References
     ----------
@@ -66,7 +66,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     outputs = {label: label_index(network, label) for p in (train, validation) for label in np.unique(p.label)}
     targets = [np.array([outputs[label] for label in p.label]) for p in (train, validation)]
     key = [digest(network), train.digest, validation.digest, asdict(recipe)]
-    options = {"cache": cache, "verbose": verbose}
+    options = {"cache": cache, "progress": progress}
     if augmentation:
         key.append(asdict(augmentation))
         targets = [np.eye(network.output_shape[-1], dtype=np.float32)[numbers] for numbers in targets]
@@ -75,48 +75,48 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
         raise ValueError("trainable='head' learns from embeddings computed once: there is nothing to augment.")
     if recipe.trainable == "head":
         return _train_head(network, (train, validation), targets, recipe, key, options)
-    if recipe.trainable == "all":
-        inputs = [patches.data[..., None] for patches in (train, validation)]
-        return fit(network, inputs, targets, recipe, key, **options)
-    raise ValueError(f"trainable={recipe.trainable!r}: expected 'all' or 'head'.")
+    inputs = [patches.data[..., None] for patches in (train, validation)]
+    return fit(network, inputs, targets, recipe, key, **options)
 
 
-HEAD = "FCFinal"
-
-
-def embed(network, patches, *, batch_size=64, cache=True):
-    """What the layer before `FCFinal` gives for each patch.
+def embed(network, patches, *, batch_size=None, cache=True, progress=True):
+    """What the layer before the head gives for each patch.
 
     Parameters
     ----------
     network : keras.Model
         With a head from `add_head`.
     patches : Patches [n]
-    batch_size : int
-    cache : bool
+    batch_size : int, optional
+    cache, progress : bool
 
     Returns
     -------
     numpy.ndarray [n, features], float32
+
+    Raises
+    ------
+    PatchShapeError
+        If the network does not take the patches.
     """
     check_patches(network, patches)
     body = keras.Model(network.input, network.get_layer(HEAD).input, name=network.name)
+    return _embeddings([digest(body), patches.digest], body, patches, batch_size, progress, cache=cache)
 
-    def compute():
-        return outputs_of(body, patches.data, batch_size=batch_size, title="embeddings")
 
-    return cached_array("embeddings", [digest(body), patches.digest], compute) if cache else compute()
+@cached("embeddings", version=1, ignore=("body", "patches", "batch_size", "progress"))
+def _embeddings(key, body, patches, batch_size, progress):
+    return outputs_of(body, patches.data, batch_size=batch_size, title="embeddings", progress=progress)
 
 
 def _train_head(network, sets, targets, recipe, key, options):
     """Train the head alone on embeddings that are computed once; the trained network and the history."""
 
     def inputs():
-        return [embed(network, patches, cache=options["cache"]) for patches in sets]
+        return [embed(network, patches, **options) for patches in sets]
 
     def whole(head):
-        trained = keras.models.clone_model(network)
-        trained.set_weights(network.get_weights())
+        trained = copy_of(network)
         trained.get_layer(HEAD).set_weights(head.get_layer(HEAD).get_weights())
         return trained
 

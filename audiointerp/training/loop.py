@@ -1,6 +1,8 @@
 """The training loop: its recipe, its progress table, its cache, and going on after an interruption."""
 
 import time
+import warnings
+from contextlib import contextmanager
 
 import joblib
 import keras
@@ -9,10 +11,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from ..errors import WeightsError
-from ..networks.saving import load_network, save_network
+from ..networks.running import quiet_retracing
+from ..networks.saving import copy_of, load_network, save_network
 from ..storage.cache import write_whole
 from ..storage.folders import cache_folder
 
+VERSION = 1  # goes up whenever training gives other results than before
 NETWORK, HISTORY = "network.keras", "history.csv"
 
 STATE, PARTIAL = "state.keras", "state.csv"
@@ -32,7 +36,7 @@ def fit(
     finish=None,
     name=None,
     cache=True,
-    verbose=True,
+    progress=True,
 ):
     """Train a copy of a network on arrays and report as the MathWorks example does.
 
@@ -57,7 +61,7 @@ def fit(
         Makes the network that is returned and kept from the one that was trained.
     name : str, optional
         Of the cache's folder; the network's by default.
-    cache, verbose : bool
+    cache, progress : bool
 
     Returns
     -------
@@ -65,27 +69,46 @@ def fit(
     history : pandas.DataFrame
         As `fine_tune` returns it.
     """
-    folder = cache_folder(f"networks/{name or network.name}-{joblib.hash(key)[:16]}") if cache else None
+    folder = cache_folder(f"networks/{name or network.name}-{joblib.hash([VERSION, key])[:16]}") if cache else None
     iterations = len(targets[0]) // min(recipe.batch_size, len(targets[0])) * recipe.epochs
     finished = _finished(folder, iterations) if cache else None
     if finished:
-        if verbose:
+        if progress:
             print("Trained before; from the cache:")
             print_progress(finished[1], recipe.validate_every)
         return finished
     arrays = inputs() if callable(inputs) else inputs
-    learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, verbose)
-    if finish:
-        trained = finish(learner)
-    else:
-        trained = keras.models.clone_model(network)  # without the optimizer
-        trained.set_weights(learner.get_weights())
+    with one_after_another(), quiet_retracing():
+        learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, progress)
+    trained = finish(learner) if finish else copy_of(learner)
     if cache:
         write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
         save_network(trained, folder / NETWORK)
         for file in (STATE, PARTIAL):
             (folder / file).unlink(missing_ok=True)
     return trained, history
+
+
+@contextmanager
+def one_after_another():
+    """Operations run one after another while this lasts, each on all cores.
+
+    Side by side, TensorFlow adds up gradients in an order of chance: one seed would not give one result.
+
+    Warns
+    -----
+    RuntimeWarning
+        If this TensorFlow has no way to do so.
+    """
+    try:
+        from tensorflow.python.eager.context import function_executor_type as executor
+    except ImportError:
+        text = "this TensorFlow cannot be told to run operations one after another: one seed may not give one result. "
+        warnings.warn(text + "Set TF_NUM_INTEROP_THREADS=1 before Python starts.", RuntimeWarning, stacklevel=3)
+        yield
+        return
+    with executor("SINGLE_THREADED_EXECUTOR"):
+        yield
 
 
 def print_progress(history, validate_every=50):
@@ -126,21 +149,20 @@ def _reported(row, validate_every, last):
     return row["iteration"] in (1, last) or row["iteration"] % validate_every == 0
 
 
-def _train(network, inputs, targets, recipe, loss, augment, folder, verbose):
+def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
     """Train a copy of `network`; after every epoch it and its optimizer go to `folder`."""
     learner, rows = _resume(folder) if folder else (None, [])
     if learner is None:
-        learner = keras.models.clone_model(network)
-        learner.set_weights(network.get_weights())
+        learner = copy_of(network)
         learner.compile(keras.optimizers.Adam(), loss, metrics=["accuracy"])
-    elif verbose:
+    elif progress:
         print(f"Interrupted before; going on after epoch {rows[-1]['epoch']}.")
     size = min(recipe.batch_size, len(targets[0]))
     batches = len(targets[0]) // size
     total = batches * recipe.epochs
     started = time.perf_counter() - (rows[-1]["elapsed"] if rows else 0)
-    bar = tqdm(total=total, initial=len(rows), desc="training", unit="batch", leave=False, disable=not verbose)
-    if verbose:
+    bar = tqdm(total=total, initial=len(rows), desc="training", unit="batch", leave=False, disable=not progress)
+    if progress:
         print(RULE, HEADING, RULE, sep="\n")
     for epoch in range(len(rows) // batches, recipe.epochs):
         rate = recipe.learning_rate * recipe.drop_factor ** (epoch // recipe.drop_period)
@@ -159,14 +181,14 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, verbose):
             row |= {"elapsed": time.perf_counter() - started, "learning_rate": rate}
             rows.append(row)
             bar.update()
-            if verbose and _reported(row, recipe.validate_every, total):
+            if progress and _reported(row, recipe.validate_every, total):
                 bar.clear()
                 print(_line(row))
         if folder:
             write_whole(folder / PARTIAL, pd.DataFrame(rows).to_csv)
             save_network(learner, folder / STATE)
     bar.close()
-    if verbose:
+    if progress:
         print(RULE)
     return learner, pd.DataFrame(rows)
 

@@ -1,6 +1,9 @@
 """Recipes: how a network is trained, and the recipe that suits each."""
 
 from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
 
 from ..networks.build import GENRE
 from .augmentation import Augmentation
@@ -24,6 +27,16 @@ class Recipe:
         The whole network, or only the new dense layer `FCFinal` on embeddings computed once.
     seed : int
         Orders the patches of each epoch.
+
+    Raises
+    ------
+    ValueError
+        If a number is out of range or `trainable` is unknown.
+
+    Examples
+    --------
+    >>> Recipe(epochs=2, trainable="head").learning_rate
+    0.001
     """
 
     epochs: int = 5
@@ -34,6 +47,18 @@ class Recipe:
     validate_every: int = 50
     trainable: str = "all"
     seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epochs", "batch_size", "drop_period", "validate_every"):
+            if not (isinstance(getattr(self, name), Integral) and getattr(self, name) >= 1):
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a whole number from 1 on.")
+        for name in ("learning_rate", "drop_factor"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
+        if self.trainable not in ("all", "head"):
+            raise ValueError(f"trainable={self.trainable!r}: expected 'all' or 'head'.")
+        if not (isinstance(self.seed, Integral) and self.seed >= 0):
+            raise ValueError(f"seed={self.seed!r}: expected a whole number from 0 on.")
 
 
 def default_recipe(network, weights="audioset", *, width=1.0, seed=0):

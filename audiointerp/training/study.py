@@ -44,7 +44,7 @@ def prepare(
     fold=5,
     seed=0,
     recipe=None,
-    verbose=True,
+    progress=True,
 ):
     """Load a data set, hold a part of it out, and train a network on the rest.
 
@@ -55,7 +55,7 @@ def prepare(
     data : str, path or pandas.DataFrame
         Data set or folder, see `load`; or a clip table.
     network : {"vggish", "yamnet", "plain_cnn", "cam_cnn", "interpretable_cnn"}
-        The last three are for music: they learn from segments of 3 s that do not overlap.
+        The last three are for music: they learn from patches of 3 s that do not overlap.
     weights : {"audioset", "random"} or path
         To start from; the networks for music start from random ones in any case.
     width : float
@@ -66,7 +66,7 @@ def prepare(
         For random weights, the division and the order of the patches.
     recipe : Recipe, optional
         `default_recipe` otherwise.
-    verbose : bool
+    progress : bool
 
     Returns
     -------
@@ -87,5 +87,5 @@ def prepare(
     recipe = recipe or default_recipe(network, weights, width=width, seed=seed)
     sounding = (train[~train.silent], validation[~validation.silent])
     augmentation = default_augmentation(network)
-    trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, verbose=verbose)
+    trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, progress=progress)
     return Study(clips, train, validation, trained, history)

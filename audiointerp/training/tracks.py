@@ -15,8 +15,8 @@ from .loop import fit
 from .recipes import track_recipe
 
 
-def fit_track_network(network, train, validation, recipe=None, *, cache=True, verbose=True):
-    """Train a network on song features and report as the MathWorks example does.
+def fit_track_network(network, train, validation, recipe=None, *, cache=True, progress=True):
+    """Train a network on track features and report as the MathWorks example does.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def fit_track_network(network, train, validation, recipe=None, *, cache=True, ve
         `track_recipe` by default.
     cache : bool
         Serve and keep the result in the cache; an interrupted training goes on after its last finished epoch.
-    verbose : bool
+    progress : bool
         Print the progress table and show a bar.
 
     Returns
@@ -45,16 +45,20 @@ def fit_track_network(network, train, validation, recipe=None, *, cache=True, ve
     UnknownLabelError
         If the rows have a label the network does not know.
     PatchShapeError
-        If it is not a network on song features.
+        If it is not a network on track features.
+    ValueError
+        If the recipe trains the head alone.
     """
     recipe = recipe or track_recipe()
+    if recipe.trainable != "all":
+        raise ValueError(f"trainable={recipe.trainable!r}: a network on track features is trained as a whole ('all').")
     inputs = [feature_values(rows, features_of(network)) for rows in (train, validation)]
     outputs = {
         label: label_index(network, label) for rows in (train, validation) for label in set(feature_labels(rows))
     }
     targets = [np.array([outputs[label] for label in rows["label"]]) for rows in (train, validation)]
     key = [digest(network), joblib.hash([inputs, targets]), asdict(recipe)]
-    return fit(network, inputs, targets, recipe, key, cache=cache, verbose=verbose)
+    return fit(network, inputs, targets, recipe, key, cache=cache, progress=progress)
 
 
 def predict_tracks(network, features):
@@ -79,7 +83,7 @@ def predict_tracks(network, features):
     MissingDataError
         If there are no rows, or they lack a feature or hold NaN.
     PatchShapeError
-        If it is not a network on song features.
+        If it is not a network on track features.
     UnknownLabelError
         If a class has the name of a column.
     """
@@ -91,7 +95,7 @@ def predict_tracks(network, features):
     return prediction_table(about, scores, labels_of(network))
 
 
-def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, verbose=False, **options):
+def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, progress=False, **options):
     """Predictions for some rows by a network that was trained on others: one turn of a cross-validation.
 
     Parameters
@@ -101,7 +105,7 @@ def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, verbose=Fal
     recipe : Recipe, optional
         `track_recipe` of the seed by default.
     seed : int
-    cache, verbose : bool
+    cache, progress : bool
         As in `fit_track_network`.
     **options
         Further ones of `track_network`.
@@ -122,5 +126,5 @@ def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, verbose=Fal
     >>> accuracy(pd.concat(turns))
     """
     network, recipe = track_network(train, seed=seed, **options), recipe or track_recipe(seed)
-    trained, _ = fit_track_network(network, train, test, recipe, cache=cache, verbose=verbose)
+    trained, _ = fit_track_network(network, train, test, recipe, cache=cache, progress=progress)
     return predict_tracks(trained, test)

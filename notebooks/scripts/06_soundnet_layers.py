@@ -121,7 +121,7 @@ pd.DataFrame({"best layer": twins.idxmax(), "accuracy": twins.max()}).style.form
 # than a second at SoundNet's own rate of 22,050 samples a second. `filters` are the neurons of a layer.
 
 # %%
-soundnet = student if SOUNDNET == "student" else ai.soundnet(SOUNDNET)
+soundnet = student if SOUNDNET == "student" else ai.soundnet(weights=SOUNDNET)
 own_folds = [5] if SOUNDNET == "student" else None  # to be tested on clips that the student has not heard
 ai.layer_table(soundnet).style.format(precision=1)
 
@@ -139,7 +139,7 @@ pd.DataFrame({name: {"clips": len(layer), "neurons": layer.sizes["neuron"], "fol
 # %%
 found = None
 if FEATURES == "published" and SOUNDNET != "student":
-    as_published = ai.soundnet(SOUNDNET, frontend=replace(ai.SOUNDNET, longest=220_500))
+    as_published = ai.soundnet(weights=SOUNDNET, frontend=replace(ai.SOUNDNET, longest=220_500))
     own = ai.layer_features(as_published, clips, layers=["conv1", "conv2"])
     found = ai.identify(features, own, clips)
     right = found["label"] == features["conv1"].sel(clip=found.index)["label"].values

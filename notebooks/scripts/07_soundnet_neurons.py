@@ -67,7 +67,7 @@ if SOUNDNET == "student":
     student = ai.student_for(teacher.network, width=WIDTH, seed=SEED)
     soundnet, _ = ai.distill(student, teacher.network, *sounding, ai.student_recipe(SEED), verbose=False)
 else:
-    soundnet = ai.soundnet(SOUNDNET, frontend=replace(ai.SOUNDNET, sample_rate=22_050))
+    soundnet = ai.soundnet(weights=SOUNDNET, frontend=replace(ai.SOUNDNET, sample_rate=22_050))
 
 # %%
 own = ai.layer_features(soundnet, clips)

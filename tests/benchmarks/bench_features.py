@@ -28,7 +28,7 @@ def main():
     args = parser.parse_args()
     warnings.simplefilter("ignore", AudioRepairWarning)
 
-    network = ai.soundnet(args.weights)
+    network = ai.soundnet(weights=args.weights)
     clips = ai.load("synthetic" if args.synthetic else "esc10").head(args.clips)
     pooled = [keras.layers.GlobalAveragePooling1D()(output) for output in layer_outputs(network).values()]
     averaged = keras.Model(network.input, pooled)

@@ -168,7 +168,7 @@ def test_networks_of_the_package(build, patches_of):
     np.testing.assert_allclose(found.frequency, patches.frequency)
     np.testing.assert_array_equal(found["true"], patches.label)
     np.testing.assert_allclose(found["activation"], activation[..., neuron].max(axis=(1, 2)), rtol=1e-5)
-    assert found.attrs["settings"] == {"layer": layer, "neuron": neuron, "top": 1}
+    assert [found.attrs[name] for name in ("layer", "neuron", "top")] == [layer, neuron, 1]
     assert (found.attrs["method"], found.attrs["network"]) == ("deconvolution", build.__name__)
     json.dumps(found.attrs)
 

@@ -8,7 +8,7 @@ from scipy import ndimage
 from audiointerp.maps import explain
 from audiointerp.maps.arrays import upsampled
 from audiointerp.maps.gradcam import gradcam
-from audiointerp.networks.graph import grid_layer
+from audiointerp.networks.graph import grid_of
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.sound.patches import Patches
@@ -111,8 +111,8 @@ def test_grid_coordinates(network_of, patches_of):
 
 
 def test_default_layer(network_of):
-    assert grid_layer(network_of()).name == "rectified"
-    assert grid_layer(network_of(), "second").name == "second"
+    assert grid_of(network_of()).name == "rectified"
+    assert grid_of(network_of(), "second").name == "second"
 
 
 def test_whole_network_around_the_layer(patches_of):

@@ -159,7 +159,7 @@ def test_any_numbering_of_regions(patches_of):
 
 def test_options_in_settings(network_of, patches_of):
     maps = explain(network_of(), patches_of(n=1), "lime", samples=20, seed=4, fill="silence")
-    settings = maps.attrs["settings"]
+    settings = maps.attrs
     assert (settings["samples"], settings["seed"], settings["fill"], settings["count"]) == (20, 4, "silence", 45)
 
 

@@ -43,7 +43,7 @@ def test_against_slow_loop(shape, mask, stride, network_of, patches_of):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_default_sizes(shape, linear_of, patches_of):
     network, patches = linear_of(np.ones((*shape, 2))), patches_of(shape, n=1)
-    settings = occlusion(network, patches).attrs["settings"]
+    settings = occlusion(network, patches).attrs
     expected = {(96, 64): ([19, 13], [10, 6]), (64, 96): ([13, 19], [6, 10]), (5, 3): ([1, 1], [1, 1])}
     if shape in expected:
         assert (settings["mask"], settings["stride"]) == expected[shape]

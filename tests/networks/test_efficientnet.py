@@ -10,7 +10,7 @@ from audiointerp.errors import ChecksumError, MissingDataError, PatchShapeError,
 from audiointerp.maps import explain
 from audiointerp.networks import efficientnet as module
 from audiointerp.networks.efficientnet import efficientnet_b0 as imagenet
-from audiointerp.networks.graph import grid_layer
+from audiointerp.networks.graph import grid_of
 from audiointerp.networks.head import frontend_of, labels_of
 from audiointerp.networks.precision import as_precision
 from audiointerp.networks.saving import load_network, save_network
@@ -192,7 +192,7 @@ def test_network_says_its_labels_and_front_end_and_is_the_same_after_saving(netw
 
 
 def test_maps_stand_on_the_last_feature_maps(network, toy):
-    assert grid_layer(network).name == "top_activation"
+    assert grid_of(network).name == "top_activation"
     patches = toy(2, labels=LABELS, frontend=FRONTEND)
     maps = explain(network, patches, "cam", upsample=None, details=True, cache=False)
     assert maps["map"].shape == (2, 3, 2, 1)

@@ -1,51 +1,14 @@
-import gc
-import weakref
-
 import keras
 import numpy as np
 import pytest
 
-from audiointerp.maps.perturbation import perturbed_scores
-from audiointerp.networks.running import batch_size_for, forward_pass
-from audiointerp.networks.vggish import vggish
+from audiointerp.networks.graph import ACTIVATIONS, calls, feature_map, follow, grid_of, layer_outputs, logits_of
+
+layers = keras.layers
 
 
-def test_versions_are_made_across_patches():
-    """Scores come back patch by patch, whatever the batch, and every version sees its own mask."""
-    data = np.arange(3, dtype=np.float32)[:, None, None] * 100 + np.zeros((3, 2, 2), np.float32)
-    hidden = np.arange(5)[:, None, None] > np.arange(4).reshape(2, 2)
-    sizes = []
-
-    def forward(batch):
-        sizes.append(len(batch))
-        return batch.sum(axis=(1, 2))[:, None]
-
-    for batch in (1, 2, 4, 7, 100):
-        sizes.clear()
-        scores = perturbed_scores(
-            forward,
-            data,
-            lambda patch, versions: hidden[versions],
-            5,
-            np.array([1, 2, 3], np.float32),
-            batch_size=batch,
-            progress=False,
-            title="",
-        )
-        for p in range(3):
-            for v in range(5):
-                np.testing.assert_array_equal(scores[p, v], [(4 - v) * 100 * p + v * (p + 1)])
-        assert sizes[:-1] == [batch] * (len(sizes) - 1)
-
-
-@pytest.mark.parametrize("score", ["probability", "logit"])
-def test_scores(score, network_of, patches_of):
-    network, patches = network_of(), patches_of()
-    found = forward_pass(network, score, "float32")(patches.data)
-    expected = network.predict(patches.data, verbose=0)
-    if score == "logit":
-        found = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+def by_hand(tensor, inputs, data):
+    return keras.Model(inputs, tensor)(data).numpy()
 
 
 @pytest.mark.parametrize("ending", ["dense", "softmax", "activation", "none"])
@@ -59,51 +22,83 @@ def test_logits_of_networks_made_elsewhere(ending, patches_of):
         x = keras.layers.Activation("softmax")(x)
     data = patches_of().data
     kernel, bias = dense.get_weights()
-    found = forward_pass(keras.Model(inputs, x), "logit", "float32")(data)
+    found = by_hand(logits_of(keras.Model(inputs, x)), inputs, data[..., None])
     np.testing.assert_allclose(found, data.reshape(3, -1) @ kernel + bias, rtol=1e-3, atol=1e-4)
 
 
-def test_batches_fit_the_network(network_of):
-    assert batch_size_for(network_of(), 7) == 7
-    small, large = batch_size_for(network_of()), batch_size_for(vggish(["a", "b"], weights="random", width=0.25))
-    assert small > large
-    assert large & (large - 1) == 0
-    whole = vggish(["a", "b"], weights="random", width=0.5)
-    assert batch_size_for(whole, precision="bfloat16") == 2 * batch_size_for(whole)
+def residual():
+    """Two convolutions with a way around the second one, then a pool."""
+    inputs = keras.Input((12, 10, 1))
+    first = layers.Conv2D(4, 3, padding="same", name="first")(inputs)
+    x = start = layers.ReLU(name="start")(first)
+    x = layers.Conv2D(4, 3, padding="same", name="second")(x)
+    x = layers.BatchNormalization(name="norm")(x)
+    x = layers.Add(name="sum")([x, start])
+    x = layers.MaxPooling2D(2, name="pool")(layers.ReLU(name="end")(x))
+    return keras.Model(inputs, layers.Dense(2, name="FCFinal")(layers.GlobalAveragePooling2D()(x)), name="residual")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("score", ["probability", "logit"])
-@pytest.mark.parametrize("separate", [True, False], ids=["softmax apart", "softmax in the dense layer"])
-def test_forward_pass_follows_the_network(precision, score, separate, network_of, patches_of):
-    """What was compiled is used again, and never for weights or activations that are no longer there."""
-    network, data = network_of(), patches_of().data
-    if not separate:
-        dense = keras.layers.Dense(3, activation="softmax")
-        network = keras.Model(network.inputs[0], dense(network.layers[-3].output))
-        dense.kernel.assign(dense.kernel * 0.1)  # far from a saturated softmax, which no change would move
-
-    def now():
-        return forward_pass(network, score, precision)(data)
-
-    first = now()
-    assert forward_pass(network, score, precision) is forward_pass(network, score, precision)
-    changed = network.get_layer("second").kernel if separate else network.layers[-1].kernel
-    changed.assign(changed * 1.5)
-    second = now()
-    assert abs(first - second).max() > 1e-3
-    expected = network(data, training=False).numpy()
-    softmax = np.exp(second) / np.exp(second).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(second if score == "probability" else softmax, expected, atol=0.02)
-    network.get_layer("first").activation = keras.activations.tanh
-    assert abs(now() - second).max() > 1e-3
+def test_calls_stand_behind_what_they_need():
+    found = calls(residual())
+    made = set()
+    for call in found:
+        assert {id(tensor) for tensor in call.inputs} <= made
+        made |= {id(tensor) for tensor in call.outputs}
+    names = [call.layer.name for call in found]
+    assert names[1:3] == ["first", "start"] and names[-1] == "FCFinal" and len(set(names)) == len(names)
 
 
-def test_nothing_outlives_the_network(network_of, patches_of):
-    network = network_of()
-    for precision in ("float32", "bfloat16"):
-        forward_pass(network, "logit", precision)(patches_of().data)
-    gone = weakref.ref(network)
-    del network
-    gc.collect()
-    assert gone() is None
+def test_what_follows_ends_where_a_residual_block_goes_two_ways():
+    network = residual()
+    assert feature_map(network, "first") is network.get_layer("start").output
+    assert feature_map(network, "second") is network.get_layer("norm").output
+    start = network.get_layer("start").output
+    assert follow(network, start, (layers.Conv2D,)) is start
+    outputs = layer_outputs(network)
+    assert list(outputs) == ["first", "second"]
+    assert outputs["first"] is network.get_layer("start").output
+    assert outputs["second"] is network.get_layer("norm").output
+
+
+def test_every_walk_agrees_on_the_layers_behind_a_convolution():
+    """Grad-CAM, deconvolution, feature maps and layer features take the same tensor, but for the pool."""
+    network = residual()
+    grid = grid_of(network)
+    assert grid.name == "norm" and grid.tensor is feature_map(network, "second")
+    assert grid_of(network, "end").tensor is network.get_layer("end").output
+
+
+def test_a_layer_that_is_called_twice_is_told_by_its_calls(rng):
+    inputs = keras.Input((12, 10, 1))
+    relu = layers.ReLU(name="shared")
+    x = relu(layers.Conv2D(3, 3, padding="same", name="first")(inputs))
+    x = relu(layers.Conv2D(5, 3, padding="same", name="second")(x))
+    network = keras.Model(inputs, layers.GlobalAveragePooling2D()(x))
+    assert [call.layer.name for call in calls(network)].count("shared") == 2
+    assert feature_map(network, "first").shape == (None, 12, 10, 3)
+    assert feature_map(network, "second").shape == (None, 12, 10, 5)
+    assert grid_of(network).tensor is x
+    data = rng.normal(size=(2, 12, 10, 1)).astype(np.float32)
+    for name in ("first", "second"):
+        assert by_hand(feature_map(network, name), inputs, data).min() >= 0
+
+
+def test_a_convolution_without_followers_is_taken_as_it_is():
+    inputs = keras.Input((12, 10, 1))
+    convolution = layers.Conv2D(3, 3, name="only")(inputs)
+    network = keras.Model(inputs, layers.Flatten()(convolution))
+    assert follow(network, convolution, ACTIVATIONS) is convolution
+    assert grid_of(network).name == "only"
+
+
+def test_layers_that_are_not_there():
+    network = residual()
+    with pytest.raises(ValueError, match="no grid by this name; it has first, start"):
+        grid_of(network, "third")
+    with pytest.raises(ValueError, match="no such convolution; it has first, second"):
+        feature_map(network, "pool")
+    flat = keras.Sequential([keras.Input((4, 3, 1)), layers.Flatten(), layers.Dense(2)])
+    with pytest.raises(ValueError, match="no convolution over time and frequency"):
+        grid_of(flat)
+    with pytest.raises(ValueError, match="it has none among its own layers"):
+        feature_map(flat, "dense")

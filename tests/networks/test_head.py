@@ -228,7 +228,7 @@ def test_saved_network_on_waveforms_is_whole(head, rng, tmp_path):
 
 def test_saved_soundnet_alone_classifies_a_file(rng, tmp_path):
     frontend = replace(SOUNDNET, shortest=5_000)
-    network = soundnet("random", width=1 / 16, labels=LABELS, frontend=frontend, seed=4)
+    network = soundnet(weights="random", width=1 / 16, labels=LABELS, frontend=frontend, seed=4)
     soundfile.write(tmp_path / "a.wav", rng.normal(0, 0.1, 3_000), 8_000, subtype="FLOAT")
     loaded = load_network(save_network(network, tmp_path / "network.keras"))
     waveform, _ = frontend_of(loaded).read(tmp_path / "a.wav")

@@ -1,5 +1,8 @@
 """Waveforms of unequal length in one batch, against one `predict` a waveform."""
 
+import gc
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -7,8 +10,9 @@ import pytest
 from audiointerp.errors import MissingDataError, PatchShapeError
 from audiointerp.networks import running as batching
 from audiointerp.networks.graph import layer_outputs
-from audiointerp.networks.running import run_waveforms
+from audiointerp.networks.running import batch_size_for, run_waveforms, scores_of
 from audiointerp.networks.soundnet import soundnet
+from audiointerp.networks.vggish import vggish
 
 LAYERS = {  # taps, zeros on both sides, pool
     "conv1": (64, 32, 8),
@@ -52,7 +56,7 @@ def arrays(seed=11):
 
 @pytest.fixture(scope="module")
 def network():
-    return soundnet(arrays())
+    return soundnet(weights=arrays())
 
 
 def noise(rng, *samples):
@@ -244,3 +248,61 @@ def test_progress_can_be_turned_off(network, rng, capsys):
     run(network, noise(rng, 300), some(network, "conv1"))
     shown = capsys.readouterr()
     assert shown.out == shown.err == ""
+
+
+# Scores of patches
+
+
+@pytest.mark.parametrize("score", ["probability", "logit"])
+def test_scores(score, network_of, patches_of):
+    network, patches = network_of(), patches_of()
+    found = scores_of(network, patches.data, score=score)
+    expected = network.predict(patches.data, verbose=0)
+    if score == "logit":
+        found = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_batches_fit_the_network(network_of):
+    assert batch_size_for(network_of(), 7) == 7
+    small, large = batch_size_for(network_of()), batch_size_for(vggish(["a", "b"], weights="random", width=0.25))
+    assert small > large
+    assert large & (large - 1) == 0
+    whole = vggish(["a", "b"], weights="random", width=0.5)
+    assert batch_size_for(whole, precision="bfloat16") == 2 * batch_size_for(whole)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("score", ["probability", "logit"])
+@pytest.mark.parametrize("separate", [True, False], ids=["softmax apart", "softmax in the dense layer"])
+def test_scores_follow_the_network(precision, score, separate, network_of, patches_of):
+    """Never are scores those of weights or activations that are no longer there."""
+    network, data = network_of(), patches_of().data
+    if not separate:
+        dense = keras.layers.Dense(3, activation="softmax")
+        network = keras.Model(network.inputs[0], dense(network.layers[-3].output))
+        dense.kernel.assign(dense.kernel * 0.1)  # far from a saturated softmax, which no change would move
+
+    def now():
+        return scores_of(network, data, score=score, precision=precision)
+
+    first = now()
+    changed = network.get_layer("second").kernel if separate else network.layers[-1].kernel
+    changed.assign(changed * 1.5)
+    second = now()
+    assert abs(first - second).max() > 1e-3
+    expected = network(data, training=False).numpy()
+    softmax = np.exp(second) / np.exp(second).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(second if score == "probability" else softmax, expected, atol=0.02)
+    network.get_layer("first").activation = keras.activations.tanh
+    assert abs(now() - second).max() > 1e-3
+
+
+def test_nothing_outlives_the_network(network_of, patches_of):
+    network = network_of()
+    for precision in ("float32", "bfloat16"):
+        scores_of(network, patches_of().data, score="logit", precision=precision)
+    gone = weakref.ref(network)
+    del network
+    gc.collect()
+    assert gone() is None

@@ -174,7 +174,7 @@ def test_small_network_equals_the_forward_pass(as_official, rng, four, samples):
 
 def test_weights_of_three_and_four_axes_are_the_same_network(rng):
     waveform = sound(rng, LONG_ENOUGH)[None, :, None]
-    networks = [soundnet(flat(official(four=four))) for four in (True, False)]
+    networks = [soundnet(weights=flat(official(four=four))) for four in (True, False)]
     for one, two in zip(*(network.get_weights() for network in networks), strict=True):
         np.testing.assert_array_equal(one, two)
     for one, two in zip(*(network(waveform) for network in networks), strict=True):
@@ -186,13 +186,13 @@ def test_filters_that_hardly_vary_show_the_epsilon(rng):
     for name in LAYERS:
         nested[name]["var"][0] = 1e-6
         nested[name]["gamma"][0] = 1e-4
-    equals_numpy(soundnet(flat(nested)), nested, sound(rng, LONG_ENOUGH))
+    equals_numpy(soundnet(weights=flat(nested)), nested, sound(rng, LONG_ENOUGH))
 
 
 @pytest.mark.parametrize("heads", [{"conv8": 7}, {"conv8_2": 3}, {}], ids=["objects", "scenes", "none"])
 def test_network_ends_in_the_heads_that_the_weights_have(rng, heads):
     nested = official(classes=heads)
-    network = soundnet(flat(nested))
+    network = soundnet(weights=flat(nested))
     assert len(network.outputs) == 1
     expected = next(iter(heads.values()), SMALL[-1])
     assert network.outputs[0].shape == (None, None, expected)
@@ -204,13 +204,13 @@ def test_network_ends_in_the_heads_that_the_weights_have(rng, heads):
 
 def test_labels_end_the_network_in_the_average_over_time_and_a_new_layer(rng):
     nested, waveform = official(), sound(rng, 60_000)
-    network = soundnet(flat(nested), labels=["dog", "rain"], seed=3)
+    network = soundnet(weights=flat(nested), labels=["dog", "rain"], seed=3)
     assert labels_of(network) == ["dog", "rain"] and network.output_shape == (None, 2)
     embedding = slow_layers({name: nested[name] for name in LAYERS}, waveform)[0]["conv7"].mean(axis=0)
     kernel, bias = network.get_layer("FCFinal").get_weights()
     raised = np.exp(embedding @ kernel + bias)
     np.testing.assert_allclose(network(waveform[None, :, None])[0], raised / raised.sum(), atol=1e-5)
-    again, other = (soundnet(flat(nested), labels=["dog", "rain"], seed=s) for s in (3, 4))
+    again, other = (soundnet(weights=flat(nested), labels=["dog", "rain"], seed=s) for s in (3, 4))
     np.testing.assert_array_equal(again.get_layer("FCFinal").get_weights()[0], kernel)
     assert not np.allclose(other.get_layer("FCFinal").get_weights()[0], kernel)
 
@@ -230,8 +230,8 @@ def test_another_file_is_refused_before_it_is_unpickled(tmp_path, monkeypatch, o
     monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
     open_it = {
         "unpickle": lambda: unpickle(path),
-        "path": lambda: soundnet(path),
-        "text": lambda: soundnet(str(path)),
+        "path": lambda: soundnet(weights=path),
+        "text": lambda: soundnet(weights=str(path)),
         "official": soundnet,
     }
     with pytest.raises(ChecksumError, match=r"sound8\.npy: .*It was not opened\. Remove it and download it again"):
@@ -259,7 +259,7 @@ def test_a_pickle_inside_an_npz_is_not_opened(tmp_path, name):
     arrays = flat(official()) | {name: np.array(Payload(flag), dtype=object)}
     np.savez(tmp_path / "weights.npz", **arrays)
     with pytest.raises(WeightsError, match=r"weights\.npz: not an \.npz of SoundNet's arrays"):
-        soundnet(tmp_path / "weights.npz")
+        soundnet(weights=tmp_path / "weights.npz")
     assert not flag.exists()
 
 
@@ -306,20 +306,20 @@ def damaged_npz():
 def test_damaged_npz_is_an_error(tmp_path, content):
     (tmp_path / "weights.npz").write_bytes(content)
     with pytest.raises(WeightsError, match=r"weights\.npz: not an \.npz of SoundNet's arrays .*Remove it"):
-        soundnet(tmp_path / "weights.npz")
+        soundnet(weights=tmp_path / "weights.npz")
 
 
 def test_an_array_that_is_called_npz_is_an_error(tmp_path):
     with open(tmp_path / "weights.npz", "wb") as file:
         np.save(file, np.arange(3))
     with pytest.raises(WeightsError, match=r"not an \.npz of SoundNet's arrays"):
-        soundnet(tmp_path / "weights.npz")
+        soundnet(weights=tmp_path / "weights.npz")
 
 
 @pytest.mark.parametrize("name", ["gone.npy", "gone.npz", "gone"])
 def test_no_such_file(tmp_path, name):
     with pytest.raises(WeightsError, match=rf"{name}: No such file.*audiointerp download soundnet|{name}: no such"):
-        soundnet(tmp_path / name)
+        soundnet(weights=tmp_path / name)
 
 
 def test_second_load_reads_plain_arrays_and_unpickles_nothing(as_official, own_cache, monkeypatch, tmp_path):
@@ -338,7 +338,7 @@ def test_second_load_reads_plain_arrays_and_unpickles_nothing(as_official, own_c
     monkeypatch.setattr(module, "fetch", lambda *_, **__: pytest.fail("fetched again"))
     second = soundnet()
     path.unlink()
-    third = soundnet("official")
+    third = soundnet(weights="official")
     assert not flag.exists()
     for one, *others in zip(first.get_weights(), second.get_weights(), third.get_weights(), strict=True):
         for other in others:
@@ -385,13 +385,13 @@ def test_pruned_network_has_the_widths_of_its_file(monkeypatch, tmp_path, rng):
     nested = official(widths, {}, four=False)
     monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
     with pytest.raises(MissingDataError, match=r"soundnet_pruned\.npz: .*not there.*weights='official'"):
-        soundnet("pruned")
+        soundnet(weights="pruned")
     (tmp_path / "weights").mkdir()
     np.savez(tmp_path / "weights" / "soundnet_pruned.npz", **flat(nested))
-    network = soundnet("pruned")
+    network = soundnet(weights="pruned")
     assert tuple(network.get_layer(name).filters for name in LAYERS) == widths
     equals_numpy(network, nested, sound(rng, 30_000))
-    for one, two in zip(network.get_weights(), soundnet(read_weights("pruned")).get_weights(), strict=True):
+    for one, two in zip(network.get_weights(), soundnet(weights=read_weights("pruned")).get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
@@ -400,10 +400,10 @@ def test_missing_array(tmp_path, key):
     arrays = flat(official())
     del arrays[key]
     with pytest.raises(WeightsError, match=rf"the arrays given: array '{key}' is missing\. .*download soundnet"):
-        soundnet(arrays)
+        soundnet(weights=arrays)
     np.savez(tmp_path / "w.npz", **arrays)
     with pytest.raises(WeightsError, match=rf"w\.npz: array '{key}' is missing"):
-        soundnet(tmp_path / "w.npz")
+        soundnet(weights=tmp_path / "w.npz")
 
 
 def test_missing_array_of_the_official_file(as_official):
@@ -431,7 +431,7 @@ WRONG = {
 def test_arrays_of_another_shape(key):
     shape, expected = WRONG[key]
     with pytest.raises(WeightsError) as caught:
-        soundnet(flat(official()) | {key: np.ones(shape, np.float32)})
+        soundnet(weights=flat(official()) | {key: np.ones(shape, np.float32)})
     assert f"array '{key}' has shape {shape}" in str(caught.value)
     with pytest.raises(WeightsError, match=expected):
         raise caught.value
@@ -443,32 +443,32 @@ def test_arrays_that_are_not_finite(key, value):
     arrays = flat(official())
     arrays[key].flat[1] = value
     with pytest.raises(WeightsError, match=f"array '{key}' holds NaN or infinite values"):
-        soundnet(arrays)
+        soundnet(weights=arrays)
 
 
 @pytest.mark.parametrize("value", ["text", [[1], [2, 3]], {"a": 1}], ids=["text", "ragged", "dictionary"])
 def test_arrays_that_hold_no_numbers(value):
     with pytest.raises(WeightsError, match="array 'conv3/biases' does not hold numbers"):
-        soundnet(flat(official()) | {"conv3/biases": value})
+        soundnet(weights=flat(official()) | {"conv3/biases": value})
 
 
 def test_arrays_given_are_left_as_they_were_and_may_be_of_other_precision():
     arrays = {key: array.astype(np.float64) for key, array in flat(official()).items()}
     before = {key: array.copy() for key, array in arrays.items()}
-    weights = soundnet(arrays).get_weights()
+    weights = soundnet(weights=arrays).get_weights()
     for key, array in arrays.items():
         assert array.dtype == np.float64
         np.testing.assert_array_equal(array, before[key])
-    for one, two in zip(weights, soundnet(flat(official())).get_weights(), strict=True):
+    for one, two in zip(weights, soundnet(weights=flat(official())).get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
 
 def test_random_network_has_the_published_widths_and_follows_its_seed():
-    network = soundnet("random")
+    network = soundnet(weights="random")
     assert tuple(network.get_layer(name).filters for name in LAYERS) == FILTERS
     assert network.output_shape == (None, None, 1024)
     assert {layer.strides for layer in network.layers if isinstance(layer, keras.layers.Conv1D)} == {(2,)}
-    networks = [soundnet("random", width=0.125, seed=seed) for seed in (1, 1, 2)]
+    networks = [soundnet(weights="random", width=0.125, seed=seed) for seed in (1, 1, 2)]
     assert networks[0].get_layer("conv4").filters == 16
     one, same, other = (network.get_weights() for network in networks)
     for a, b, c in zip(one, same, other, strict=True):
@@ -481,19 +481,19 @@ def test_random_network_has_the_published_widths_and_follows_its_seed():
 def test_width_is_for_random_weights_only():
     for weights, shown in [("official", "'official'"), (Path("a.npz"), "a.npz"), (flat(official()), "'the arrays")]:
         with pytest.raises(WeightsError, match=f"width 0.5 with weights .*{shown}.*random weights only") as caught:
-            soundnet(weights, width=0.5)
+            soundnet(weights=weights, width=0.5)
         assert len(str(caught.value)) < 150
     with pytest.raises(ValueError, match="factor above 0"):
-        soundnet("random", width=0)
+        soundnet(weights="random", width=0)
 
 
 def test_front_end_is_the_first_layer_and_its_scale_counts(rng):
     arrays, waveform = flat(official()), sound(rng, 3_000)[None, :, None]
-    assert frontend_of(soundnet(arrays)) == SOUNDNET and SOUNDNET.scale == 256
+    assert frontend_of(soundnet(weights=arrays)) == SOUNDNET and SOUNDNET.scale == 256
     half = WaveformFrontEnd(sample_rate=22_050, scale=128.0)
-    network = soundnet(arrays, frontend=half)
+    network = soundnet(weights=arrays, frontend=half)
     assert frontend_of(network) == half
-    full = soundnet(arrays)
+    full = soundnet(weights=arrays)
     one = keras.Model(full.input, layer_outputs(full)["conv3"])(waveform)
     two = keras.Model(network.input, layer_outputs(network)["conv3"])(2 * waveform)
     np.testing.assert_allclose(one, two, atol=1e-5)
@@ -505,7 +505,7 @@ def test_one_seed_gives_one_training(rng):
     targets = np.eye(10, dtype=np.float32)[rng.integers(0, 10, (3, 96))]
     weights = []
     for _ in range(3):
-        network = soundnet("random", labels=[str(number) for number in range(10)])
+        network = soundnet(weights="random", labels=[str(number) for number in range(10)])
         network.compile(keras.optimizers.Adam(), "kl_divergence")
         for batch, target in zip(waveforms, targets, strict=True):
             network.train_on_batch(batch, target)

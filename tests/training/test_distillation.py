@@ -427,7 +427,7 @@ def test_patches_of_another_front_end(teacher, student, sets, clips):
 
 def test_a_student_that_takes_any_sample_rate(teacher, sets):
     """How many samples a patch has is not known then."""
-    anywhere = soundnet("random", labels=LABELS, width=0.1)
+    anywhere = soundnet(weights="random", labels=LABELS, width=0.1)
     for call in (lambda: distill(anywhere, teacher, *sets), lambda: PatchWaveforms(sets[0], SOUNDNET)):
         with pytest.raises(PatchShapeError, match=r"sample rate.*student_for"):
             call()
