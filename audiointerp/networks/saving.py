@@ -10,10 +10,10 @@ from ..storage.cache import write_whole
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
 
 
-def copy_of(network):
-    """A network of its own with the same layers and weights, without optimizer."""
+def copy_of(network, weights_of=None):
+    """A network of its own with the same layers, and the weights of the network or of another one like it."""
     copy = keras.models.clone_model(network)
-    copy.set_weights(network.get_weights())
+    copy.set_weights((weights_of or network).get_weights())
     return copy
 
 

@@ -80,7 +80,7 @@ def fit(
     arrays = inputs() if callable(inputs) else inputs
     with one_after_another(), quiet_retracing():
         learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, progress)
-    trained = finish(learner) if finish else copy_of(learner)
+    trained = finish(learner) if finish else copy_of(network, learner)  # without the optimizer
     if cache:
         write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
         save_network(trained, folder / NETWORK)

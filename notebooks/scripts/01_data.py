@@ -134,7 +134,7 @@ print(f"{patches.silent.sum()} of {len(patches)} patches ({patches.silent.mean()
 # %%
 def describe(by):
     train, validation = ai.split(clips, by, seed=SEED)
-    leaked = ai.shared_sources(train, validation)
+    leaked = ai.datasets.shared_sources(train, validation)
     return {"split": by, "train": len(train), "validation": len(validation), "shared sources": len(leaked),
             "validation clips heard before": int(leaked["validation"].sum())}
 

@@ -82,7 +82,7 @@ print(f"VGGish starts from {VGGISH} weights; {total:,} parameters, {dense / tota
 # weights at full width its learning rate is ten times smaller, since 0.001 does not converge there.
 
 # %%
-recipe = ai.default_recipe("vggish", VGGISH, width=WIDTH, seed=SEED)
+recipe = ai.training.default_recipe("vggish", VGGISH, width=WIDTH, seed=SEED)
 recipe
 
 # %% [markdown]
@@ -122,7 +122,7 @@ print(f"{last.iteration:.0f} iterations in {last.elapsed:.0f} s; last batch {las
 yamnet = ai.yamnet(labels, weights=YAMNET, width=WIDTH, seed=SEED)
 train, validation = (ai.make_patches(part, ai.frontend_of(yamnet)) for part in (train_clips, validation_clips))
 train, validation = train[~train.silent], validation[~validation.silent]
-recipe = ai.default_recipe("yamnet", YAMNET, width=WIDTH, seed=SEED)
+recipe = ai.training.default_recipe("yamnet", YAMNET, width=WIDTH, seed=SEED)
 recipe
 
 # %%

@@ -53,7 +53,7 @@ import pandas as pd
 vggish = ai.prepare(DATA, "vggish", weights=VGGISH, width=WIDTH, seed=SEED)
 
 # %%
-yamnet = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, seed=SEED, verbose=False)
+yamnet = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, seed=SEED, progress=False)
 
 # %% [markdown]
 # ## A score for every patch of the held-out fold
@@ -143,7 +143,7 @@ ai.plots.patch_grid(patches[chosen], predictions=predictions["VGGish"]);
 
 # %%
 def votes_of_fold(fold):
-    study = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, fold=fold, seed=SEED, verbose=False)
+    study = ai.prepare(DATA, "yamnet", weights=YAMNET, width=WIDTH, fold=fold, seed=SEED, progress=False)
     return ai.vote(ai.predict(study.network, study.validation))
 
 fold_votes = pd.concat([votes["YAMNet"] if fold == 5 else votes_of_fold(fold) for fold in FOLDS])

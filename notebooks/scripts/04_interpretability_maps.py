@@ -91,7 +91,7 @@ ai.plots.map_grid(chosen, maps, predictions=predictions);
 
 # %%
 predicted = predictions.loc[PATCHES, "predicted"].tolist()
-ai.agreement(maps, predicted).unstack("methods").round(2)
+ai.trust.map_agreement(maps, predicted).unstack("methods").round(2)
 
 # %% [markdown]
 # The MathWorks example finds that all three methods agree on the tick of a clock and on the bottom of a helicopter's

@@ -61,7 +61,7 @@ from dataclasses import replace
 
 # %%
 weights = {"vggish": VGGISH, "yamnet": YAMNET}[TEACHER]
-teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, verbose=False)
+teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, progress=False)
 train, held_out = (patches[~patches.silent] for patches in (teacher.train, teacher.validation))
 print(f"{len(train)} patches to learn from, {len(held_out)} held out (fold 5)")
 
@@ -79,12 +79,13 @@ three.style.format("{:.3f}").background_gradient("Blues", axis=1)
 # large is it for a student that gives every class the same score, if the teacher is always sure?
 
 # %%
-untrained = ai.student_for(teacher.network, width=WIDTH, seed=SEED)
-student, history = ai.distill(untrained, teacher.network, train, held_out, ai.student_recipe(SEED), verbose=False)
+untrained = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
+recipe = ai.training.student_recipe(SEED)
+student, history = ai.training.distill(untrained, teacher.network, train, held_out, recipe, progress=False)
 ai.plots.distillation_curves(history);
 
 # %%
-divergence = {name: ai.divergence(teacher.network, network, held_out).mean()
+divergence = {name: ai.training.divergence(teacher.network, network, held_out).mean()
               for name, network in {"untrained": untrained, "trained": student}.items()}
 print(f"held-out KL: {divergence['untrained']:.2f} nats before, {divergence['trained']:.2f} after: "
       f"{divergence['trained'] / divergence['untrained']:.0%} of the start")
@@ -102,7 +103,7 @@ print(f"held-out KL: {divergence['untrained']:.2f} nats before, {divergence['tra
 
 # %%
 clips = ai.load(DATA)
-probes = {name: ai.probe_layers(ai.layer_features(network, clips), folds=[5], seed=SEED)
+probes = {name: ai.layers.probe_layers(ai.layer_features(network, clips), folds=[5], seed=SEED)
           for name, network in {"trained": student, "untrained": untrained}.items()}
 twins = pd.DataFrame({name: table["accuracy"] for name, table in probes.items()})
 ai.plots.paired_layers(twins, chance=1 / len(labels));
@@ -123,7 +124,7 @@ pd.DataFrame({"best layer": twins.idxmax(), "accuracy": twins.max()}).style.form
 # %%
 soundnet = student if SOUNDNET == "student" else ai.soundnet(weights=SOUNDNET)
 own_folds = [5] if SOUNDNET == "student" else None  # to be tested on clips that the student has not heard
-ai.layer_table(soundnet).style.format(precision=1)
+ai.layers.layer_table(soundnet).style.format(precision=1)
 
 # %% [markdown]
 # The published study computed the features of ESC-50 once and kept them: every layer averaged over time, one row a
@@ -131,7 +132,10 @@ ai.layer_table(soundnet).style.format(precision=1)
 # turn up among them.
 
 # %%
-features = ai.load_soundnet_features(layers=LAYERS) if FEATURES == "published" else ai.layer_features(soundnet, clips)
+if FEATURES == "published":
+    features = ai.datasets.load_soundnet_features(layers=LAYERS)
+else:
+    features = ai.layer_features(soundnet, clips)
 folds = own_folds if FEATURES == "own" else None
 pd.DataFrame({name: {"clips": len(layer), "neurons": layer.sizes["neuron"], "folds": len(set(layer["fold"].values))}
               for name, layer in features.items()}).T
@@ -141,7 +145,7 @@ found = None
 if FEATURES == "published" and SOUNDNET != "student":
     as_published = ai.soundnet(weights=SOUNDNET, frontend=replace(ai.SOUNDNET, longest=220_500))
     own = ai.layer_features(as_published, clips, layers=["conv1", "conv2"])
-    found = ai.identify(features, own, clips)
+    found = ai.datasets.identify_clips(features, own, clips)
     right = found["label"] == features["conv1"].sel(clip=found.index)["label"].values
     print(f"{len(found)} of our clips are published rows; label right for {right.sum()}; "
           f"median of the largest difference {found['difference'].median():.1e}")
@@ -157,7 +161,7 @@ if FEATURES == "published" and SOUNDNET != "student":
 # and the probe may fit every clip of its training part?
 
 # %%
-grid = ai.probe_grid(features["conv5"], folds=folds, seed=SEED)
+grid = ai.layers.probe_grid(features["conv5"], folds=folds, seed=SEED)
 PUBLISHED = pd.Series([0.5700, 0.6410, 0.7110, 0.7195, 0.6665, 0.6315], grid.index)
 ai.plots.probe_grid(grid, published=PUBLISHED if FEATURES == "published" else None);
 
@@ -171,8 +175,8 @@ print("folds at C = 0.1:", *(f"{share:.4f}" for share in grid.loc[0.1]))
 # folds that it was tested on. Chosen for each fold without looking at that fold, the figure is:
 
 # %%
-strengths = ai.chosen_C(features["conv5"], folds=folds, seed=SEED)
-nested = ai.probe(features["conv5"], C=strengths, folds=folds, seed=SEED)
+strengths = ai.layers.chosen_C(features["conv5"], folds=folds, seed=SEED)
+nested = ai.layers.probe(features["conv5"], C=strengths, folds=folds, seed=SEED)
 result = ai.accuracy(nested)
 print(f"C by fold: {strengths}")
 print(f"nested: {result['accuracy']:.4f} (95 % interval {result['low']:.3f} to {result['high']:.3f})")
@@ -190,7 +194,7 @@ print(f"nested: {result['accuracy']:.4f} (95 % interval {result['low']:.3f} to {
 flat = ai.layer_features(soundnet, clips, layers=["conv5"], over_time="flatten")["conv5"]
 mean = ai.layer_features(soundnet, clips, layers=["conv5"])["conv5"]
 kinds = {"every position": flat, "averaged": mean}
-probed = {name: ai.probe(layer, folds=own_folds, seed=SEED) for name, layer in kinds.items()}
+probed = {name: ai.layers.probe(layer, folds=own_folds, seed=SEED) for name, layer in kinds.items()}
 table = pd.DataFrame({name: ai.accuracy(predictions) for name, predictions in probed.items()}).T
 table.assign(numbers=[layer.sizes["neuron"] for layer in kinds.values()]).style.format(precision=3)
 
@@ -206,8 +210,8 @@ table.assign(numbers=[layer.sizes["neuron"] for layer in kinds.values()]).style.
 # %%
 def at_rate(rate):
     frontend = replace(ai.frontend_of(soundnet), sample_rate=rate)
-    network = ai.with_frontend(soundnet, frontend)
-    return ai.probe_layers(ai.layer_features(network, clips), folds=own_folds, seed=SEED)
+    network = ai.networks.with_frontend(soundnet, frontend)
+    return ai.layers.probe_layers(ai.layer_features(network, clips), folds=own_folds, seed=SEED)
 
 rates = {rate: at_rate(rate) for rate in ([32_000, 16_000] if SOUNDNET == "student" else [44_100, 22_050])}
 accuracies = pd.DataFrame({f"{rate:,} a second": table["accuracy"] for rate, table in rates.items()})
@@ -227,8 +231,8 @@ accuracies.style.format("{:.1%}")
 # **Predict:** is the last layer the best?
 
 # %%
-same_clips = ai.common_clips(features)
-by_layer = ai.probe_layers(same_clips, folds=folds, seed=SEED)
+same_clips = ai.layers.common_clips(features)
+by_layer = ai.layers.probe_layers(same_clips, folds=folds, seed=SEED)
 classes = len(set(same_clips["conv5"]["label"].values))
 ai.plots.probe_by_layer(by_layer.reset_index().assign(network="SoundNet"), chance=1 / classes);
 
@@ -245,12 +249,12 @@ by_layer[["accuracy", "low", "high", "spread", "n", "neurons"]].style.format(pre
 # their class or more are written.
 
 # %% tags=["figure:soundnet_confusion"]
-order = sorted(set(nested["label"]), key=list(ai.ESC50_GROUPS).index)
+order = sorted(set(nested["label"]), key=list(ai.datasets.ESC50_GROUPS).index)
 counts = ai.confusion(nested, order)
-ai.plots.confusion_chart(counts, groups=ai.ESC50_GROUPS, title="Linear probe on SoundNet's conv5");
+ai.plots.confusion_chart(counts, groups=ai.datasets.ESC50_GROUPS, title="Linear probe on SoundNet's conv5");
 
 # %%
-recall = ai.recall(counts).sort_values()
+recall = ai.evaluation.recall(counts).sort_values()
 print("hardest:", ", ".join(f"{label} {share:.0%}" for label, share in recall.head(5).items()))
 print("easiest:", ", ".join(f"{label} {share:.0%}" for label, share in recall.tail(5)[::-1].items()))
 
@@ -280,8 +284,8 @@ for names in (known_hard, known_easy):
 # **Predict:** in which layers will the groups separate?
 
 # %% tags=["figure:soundnet_umap"]
-pictures = {name: ai.project(layer, seed=SEED) for name, layer in same_clips.items()}
-quality = {name: ai.projection_quality(layer, seed=SEED) for name, layer in same_clips.items()}
+pictures = {name: ai.layers.project(layer, seed=SEED) for name, layer in same_clips.items()}
+quality = {name: ai.layers.projection_quality(layer, seed=SEED) for name, layer in same_clips.items()}
 ai.plots.projection_grid(pictures, quality=quality);
 
 # %% [markdown]
@@ -294,8 +298,9 @@ ai.plots.projection_grid(pictures, quality=quality);
 # what will the numbers say that the pictures do not?
 
 # %%
-told = {name: ai.project(layer, supervised=True, seed=SEED) for name, layer in same_clips.items()}
-told_quality = {name: ai.projection_quality(layer, supervised=True, seed=SEED) for name, layer in same_clips.items()}
+told = {name: ai.layers.project(layer, supervised=True, seed=SEED) for name, layer in same_clips.items()}
+told_quality = {name: ai.layers.projection_quality(layer, supervised=True, seed=SEED)
+                for name, layer in same_clips.items()}
 ai.plots.projection_grid(told, quality=told_quality);
 
 # %%
@@ -306,7 +311,7 @@ ai.plots.side_by_side(*pair.values(), by="group", titles=list(pair), quality=[qu
 # %%
 shuffled = same_clips["conv5"].copy()
 order = pd.Series(shuffled["label"].values).sample(frac=1, random_state=SEED).to_numpy()
-nonsense = ai.projection_quality(shuffled.assign_coords(label=("clip", order)), supervised=True, seed=SEED)
+nonsense = ai.layers.projection_quality(shuffled.assign_coords(label=("clip", order)), supervised=True, seed=SEED)
 believed = pd.DataFrame({"without labels": quality["conv5"], "told the labels": told_quality["conv5"],
                          "told shuffled labels": nonsense}).T
 believed.style.format("{:.2f}")
@@ -325,14 +330,15 @@ believed.style.format("{:.2f}")
 
 # %%
 conv5 = features["conv5"]
-ai.plots.projections_by_group(ai.project(conv5, seed=SEED));
+ai.plots.projections_by_group(ai.layers.project(conv5, seed=SEED));
 
 # %%
 def within(group, supervised):
     own = conv5[conv5["group"].values == group]
-    return ai.projection_quality(own, supervised=supervised, neighbours=10, seed=SEED)[["seen", "agreement", "chance"]]
+    quality = ai.layers.projection_quality(own, supervised=supervised, neighbours=10, seed=SEED)
+    return quality[["seen", "agreement", "chance"]]
 
-names = [group for group in dict.fromkeys(ai.ESC50_GROUPS.values())
+names = [group for group in dict.fromkeys(ai.datasets.ESC50_GROUPS.values())
          if len(set(conv5["label"].values[conv5["group"].values == group])) > 1]
 tables = {kind: pd.DataFrame({g: within(g, kind == "told the labels") for g in names}).T for kind in pair}
 pd.concat(tables, axis=1).style.format("{:.2f}")
@@ -349,12 +355,12 @@ pd.concat(tables, axis=1).style.format("{:.2f}")
 
 # %%
 hard, easy = list(recall.index[:5]), list(recall.index[-5:])
-picture = ai.project(conv5, seed=SEED)
+picture = ai.layers.project(conv5, seed=SEED)
 ai.plots.chosen_labels(picture, hard, easy, names=("hardest", "easiest"));
 
 # %%
-alike = {"without labels": ai.neighbour_agreement(picture),
-         "told the labels": ai.neighbour_agreement(ai.project(conv5, supervised=True, seed=SEED))}
+alike = {"without labels": ai.layers.neighbour_agreement(picture),
+         "told the labels": ai.layers.neighbour_agreement(ai.layers.project(conv5, supervised=True, seed=SEED))}
 asked = hard + easy + [label for label in ["water_drops"] if label in recall and label not in hard + easy]
 table = pd.DataFrame(alike).join(recall.rename("recall of the probe")).loc[asked]
 table.style.format("{:.0%}")
@@ -370,8 +376,8 @@ table.style.format("{:.0%}")
 # last convolution but two of SoundNet.
 
 # %%
-own_picture = ai.project(mean, seed=SEED)
-ai.clickable(own_picture, by="label", seconds=3.0)
+own_picture = ai.layers.project(mean, seed=SEED)
+ai.plots.clickable(own_picture, by="label", seconds=3.0)
 
 # %% [markdown]
 # ## Three networks, layer by layer
@@ -383,10 +389,10 @@ ai.clickable(own_picture, by="label", seconds=3.0)
 # %%
 def probe_network(name, weights):
     tuned = weights == "random"
-    network = (ai.prepare(DATA, name, weights=weights, width=WIDTH, seed=SEED, verbose=False).network
-               if tuned else ai.build(name, labels, weights=weights))
+    network = (ai.prepare(DATA, name, weights=weights, width=WIDTH, seed=SEED, progress=False).network
+               if tuned else ai.networks.build_network(name, labels, weights=weights))
     patches = ai.make_patches(clips, ai.frontend_of(network))
-    table = ai.probe_layers(ai.layer_features(network, patches), folds=[5] if tuned else None, seed=SEED)
+    table = ai.layers.probe_layers(ai.layer_features(network, patches), folds=[5] if tuned else None, seed=SEED)
     about = "trained here (fold 5 alone)" if tuned else "AudioSet weights"
     return table.reset_index().assign(network=f"{name}, {about}")
 
@@ -413,12 +419,14 @@ best.set_index("network")[["layer", "accuracy", "low", "high", "n"]].style.forma
 #
 # ## Exercises
 #
-# **1.** Give the student half the width (`ai.student_for(teacher.network, width=0.5)`). How much of the KL is left?
+# **1.** Give the student half the width (`ai.training.student_for(teacher.network, width=0.5)`). How much of the KL is
+# left?
 #
 # <details><summary>Solution</summary>
 #
-# `small, _ = ai.distill(ai.student_for(teacher.network, width=0.5), teacher.network, train, held_out)`, then
-# `ai.divergence(teacher.network, small, held_out).mean()`.
+# `half = ai.training.student_for(teacher.network, width=0.5)`, then
+# `small, _ = ai.training.distill(half, teacher.network, train, held_out)`, then
+# `ai.training.divergence(teacher.network, small, held_out).mean()`.
 # </details>
 #
 # **2.** Reduce every layer to 16 neurons, chosen at random, and probe again. Does depth still help?
@@ -426,14 +434,14 @@ best.set_index("network")[["layer", "accuracy", "low", "high", "n"]].style.forma
 # <details><summary>Solution</summary>
 #
 # `few = {name: layer.isel(neuron=np.random.default_rng(0).choice(layer.sizes["neuron"], 16, replace=False))
-# for name, layer in same_clips.items()}` (with `import numpy as np`), then `ai.probe_layers(few)`.
+# for name, layer in same_clips.items()}` (with `import numpy as np`), then `ai.layers.probe_layers(few)`.
 # </details>
 #
 # **3.** Draw the published conv5 so that its points can be clicked. Which of them have a sound?
 #
 # <details><summary>Solution</summary>
 #
-# `ai.clickable(pictures["conv5"].join(found["path"]), by="group")`: the 240 clips that were identified above.
+# `ai.plots.clickable(pictures["conv5"].join(found["path"]), by="group")`: the 240 clips that were identified above.
 # </details>
 #
 # **4.** Four sources of ESC-50 (131943, 134049, 209698, 234879) stand in two folds. Read `esc50.csv`: which of the

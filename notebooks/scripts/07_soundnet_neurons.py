@@ -62,16 +62,17 @@ from IPython.display import Audio, display
 clips = ai.load(DATA)
 if SOUNDNET == "student":
     weights = {"vggish": VGGISH, "yamnet": YAMNET}[TEACHER]
-    teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, verbose=False)
+    teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, progress=False)
     sounding = [patches[~patches.silent] for patches in (teacher.train, teacher.validation)]
-    student = ai.student_for(teacher.network, width=WIDTH, seed=SEED)
-    soundnet, _ = ai.distill(student, teacher.network, *sounding, ai.student_recipe(SEED), verbose=False)
+    student = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
+    recipe = ai.training.student_recipe(SEED)
+    soundnet, _ = ai.training.distill(student, teacher.network, *sounding, recipe, progress=False)
 else:
     soundnet = ai.soundnet(weights=SOUNDNET, frontend=replace(ai.SOUNDNET, sample_rate=22_050))
 
 # %%
 own = ai.layer_features(soundnet, clips)
-features = ai.load_soundnet_features(layers=LAYERS) if FEATURES == "published" else own
+features = ai.datasets.load_soundnet_features(layers=LAYERS) if FEATURES == "published" else own
 pd.DataFrame({name: {"clips": len(layer), "neurons": layer.sizes["neuron"]} for name, layer in features.items()}).T
 
 # %% [markdown]
@@ -85,7 +86,7 @@ conv5 = features["conv5"]
 ai.plots.activation_curve(conv5, NEURON);
 
 # %%
-matrix = ai.neuron_class_matrix(conv5)
+matrix = ai.layers.neuron_class_matrix(conv5)
 ai.plots.neuron_classes(matrix, NEURON);
 
 # %%
@@ -101,7 +102,7 @@ print(f"neuron {NEURON} is on for {strongest.sum()} clips of {(strongest > 0).su
 # belongs to a class most. **Predict** from the sounds what it listens to.
 
 # %%
-own_table = ai.selectivity(ai.neuron_class_matrix(own["conv5"]))
+own_table = ai.layers.selectivity(ai.layers.neuron_class_matrix(own["conv5"]))
 favourite = own_table["share"].idxmax()
 order = own["conv5"].sel(neuron=favourite).to_series().sort_values(ascending=False)
 print(f"neuron {favourite}: {own_table['share'][favourite]:.0%} of its clips are {own_table['label'][favourite]}; "
@@ -118,7 +119,7 @@ for clip in order.index[:3]:
 # their most represented class. **Predict:** if every neuron had one class, what would the picture look like?
 
 # %% tags=["figure:neuron_class_matrix"]
-ai.plots.neuron_class_matrix(matrix, groups=ai.ESC50_GROUPS);
+ai.plots.neuron_class_matrix(matrix, groups=ai.datasets.ESC50_GROUPS);
 
 # %% [markdown]
 # For each neuron, the share of its most represented class. A share needs something to be compared with: labels are
@@ -126,8 +127,8 @@ ai.plots.neuron_class_matrix(matrix, groups=ai.ESC50_GROUPS);
 # **Predict:** how large is the share by chance, with 50 classes (10 in the demo)?
 
 # %%
-table = ai.selectivity(matrix)
-shuffled = ai.shuffled_shares(conv5, shuffles=SHUFFLES, seed=SEED)
+table = ai.layers.selectivity(matrix)
+shuffled = ai.layers.shuffled_shares(conv5, shuffles=SHUFFLES, seed=SEED)
 ai.plots.selectivity_curve(table, shuffled);
 
 # %%
@@ -145,7 +146,7 @@ pd.DataFrame({"neurons": fraction, "by chance": chance.round(1), "of": len(table
 # to itself, look at its rows in the matrix above: are they different neurons, or copies of one?
 
 # %%
-ai.plots.class_owners(ai.owners(table, more_than=5), more_than=5);
+ai.plots.class_owners(ai.layers.owners(table, more_than=5), more_than=5);
 
 # %% [markdown]
 # ## The neurons nearest to a class
@@ -158,9 +159,9 @@ ai.plots.selective_neurons(matrix, over=0.3, fewest=10);
 
 # %%
 last = list(features)[-1]
-last_matrix = ai.neuron_class_matrix(features[last])
-last_table = ai.selectivity(last_matrix)
-ai.selective(last_table, 0.3, fewest=10).head(8).style.format({"share": "{:.0%}"})
+last_matrix = ai.layers.neuron_class_matrix(features[last])
+last_table = ai.layers.selectivity(last_matrix)
+ai.layers.selective(last_table, 0.3, fewest=10).head(8).style.format({"share": "{:.0%}"})
 
 # %% [markdown]
 # That was the last layer at hand. Its most selective neuron:
@@ -178,13 +179,13 @@ ai.plots.neuron_classes(last_matrix, steady["share"].idxmax());
 # published figure, then each layer beside its own chance. **Predict:** will the order of the layers stay?
 
 # %% tags=["figure:neuron_selectivity"]
-same_clips = ai.common_clips(features)
-tables = {name: ai.selectivity(ai.neuron_class_matrix(layer)) for name, layer in same_clips.items()}
-by_chance = {name: ai.shuffled_shares(layer, shuffles=SHUFFLES, seed=SEED) for name, layer in same_clips.items()}
+same_clips = ai.layers.common_clips(features)
+tables = {name: ai.layers.selectivity(ai.layers.neuron_class_matrix(layer)) for name, layer in same_clips.items()}
+by_chance = {name: ai.layers.shuffled_shares(layer, shuffles=SHUFFLES, seed=SEED) for name, layer in same_clips.items()}
 ai.plots.selectivity_by_layer(tables, by_chance);
 
 # %%
-compared = ai.compare_layers(same_clips, shuffles=SHUFFLES, seed=SEED)
+compared = ai.layers.compare_layers(same_clips, shuffles=SHUFFLES, seed=SEED)
 compared.style.format(precision=3)
 
 # %%
@@ -220,7 +221,7 @@ print(f"rank correlation with depth: share {trend['share']:.2f}, share above cha
 
 # %%
 def above(layers, **options):
-    return ai.compare_layers(layers, shuffles=SHUFFLES // 5, seed=SEED, **options)["above"]
+    return ai.layers.compare_layers(layers, shuffles=SHUFFLES // 5, seed=SEED, **options)["above"]
 
 variants = {f"percentile {p}": above(same_clips, percentile=p) for p in (90, 95, 98)}
 known_folds = sorted(set(same_clips["conv5"]["fold"].values))[:3]
@@ -244,7 +245,8 @@ def likeness(layer):
     return correlation[~np.eye(len(correlation), dtype=bool)].mean()
 
 alike = pd.Series({name: likeness(layer) for name, layer in same_clips.items()}, name="mean correlation")
-probes = ai.probe_layers(same_clips, folds=[5] if SOUNDNET == "student" and FEATURES == "own" else None, seed=SEED)
+own_folds = [5] if SOUNDNET == "student" and FEATURES == "own" else None
+probes = ai.layers.probe_layers(same_clips, folds=own_folds, seed=SEED)
 pd.DataFrame({"mean correlation": alike, "share above chance": compared["above"], "probe": probes["accuracy"]}).round(3)
 
 # %% [markdown]
@@ -255,13 +257,15 @@ pd.DataFrame({"mean correlation": alike, "share above chance": compared["above"]
 
 # %%
 def compare(name, weights):
-    network = (ai.prepare(DATA, name, weights=weights, width=WIDTH, seed=SEED, verbose=False).network
-               if weights == "random" else ai.build(name, sorted(clips["label"].unique()), weights=weights))
+    if weights == "random":
+        network = ai.prepare(DATA, name, weights=weights, width=WIDTH, seed=SEED, progress=False).network
+    else:
+        network = ai.networks.build_network(name, sorted(clips["label"].unique()), weights=weights)
     layers = ai.layer_features(network, ai.make_patches(clips, ai.frontend_of(network)))
     held_out = {n: layer[layer["fold"].values == 5] for n, layer in layers.items()} if weights == "random" else layers
-    return ai.compare_layers(held_out, shuffles=SHUFFLES // 5, seed=SEED)
+    return ai.layers.compare_layers(held_out, shuffles=SHUFFLES // 5, seed=SEED)
 
-networks = {"SoundNet": ai.compare_layers(own, shuffles=SHUFFLES // 5, seed=SEED),
+networks = {"SoundNet": ai.layers.compare_layers(own, shuffles=SHUFFLES // 5, seed=SEED),
             "vggish": compare("vggish", VGGISH), "yamnet": compare("yamnet", YAMNET)}
 
 # %%
@@ -294,14 +298,14 @@ for name, table in networks.items():
 #
 # <details><summary>Solution</summary>
 #
-# `ai.compare_layers(same_clips, percentile=90, shuffles=200)`. Chance falls too, since more clips are counted.
+# `ai.layers.compare_layers(same_clips, percentile=90, shuffles=200)`. Chance falls too, since more clips are counted.
 # </details>
 #
 # **2.** Ask for groups instead of classes. Do deeper neurons belong to a group?
 #
 # <details><summary>Solution</summary>
 #
-# `ai.compare_layers(same_clips, by="group", shuffles=200)`: with five groups chance is above 20 %.
+# `ai.layers.compare_layers(same_clips, by="group", shuffles=200)`: with five groups chance is above 20 %.
 # </details>
 #
 # **3.** Which neurons of the last layer are on for clips of a single class, however few? How many would chance give?

@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 09 · CAM, relevance and listening
 #
-# **What you will see.** What in a song makes a network name its genre: class activation maps that add up to the score
+# **What you will see.** What in a track makes a network name its genre: class activation maps that add up to the score
 # exactly, relevance over all classes, the filters behind it, and filters sent back to the input. And you will hear
 # each of them: the clip, what a map keeps of it, and what it leaves out. At the end the filters are put to the test on
 # music whose evidence is known.
@@ -25,12 +25,12 @@
 # %% [markdown]
 # ### Parameters
 #
-# `GENRES` as in notebook 08; `LABEL` is the genre to look at. `SONG` may name a sound file of your own.
+# `GENRES` as in notebook 08; `LABEL` is the genre to look at. `TRACK` may name a sound file of your own.
 
 # %% tags=["parameters"]
 GENRES = "gtzan"
 LABEL = "metal"
-SONG = ""
+TRACK = ""
 SEED = 0
 
 # %%
@@ -50,7 +50,7 @@ from IPython.display import display
 # It is the one of notebook 08 that ends in an average, trained without the last block of each genre's tracks.
 
 # %%
-study = ai.prepare(ai.with_folds(ai.load(GENRES)), "cam_cnn", fold=5, seed=SEED, verbose=False)
+study = ai.prepare(ai.datasets.with_folds(ai.load(GENRES)), "cam_cnn", fold=5, seed=SEED, progress=False)
 network, validation, labels = study.network, study.validation, ai.labels_of(study.network)
 predictions = ai.predict(network, validation)
 ai.accuracy(ai.vote(predictions)).to_frame("held-out tracks").T.round(3)
@@ -58,26 +58,26 @@ ai.accuracy(ai.vote(predictions)).to_frame("held-out tracks").T.round(3)
 # %% [markdown]
 # ## Class activation maps
 #
-# The segment of `LABEL` that the network is surest of, and the genre it thought of next. **Predict:** do the two
+# The patch of `LABEL` that the network is surest of, and the genre it thought of next. **Predict:** do the two
 # genres rest on the same stretches of time, or on the same frequencies?
 
 # %%
-of_label = ai.select_labels(predictions, LABEL)
+of_label = ai.datasets.select_labels(predictions, LABEL)
 surest = of_label[LABEL].idxmax()
-segment = validation[[validation.table.index.get_loc(surest)]]
+patch = validation[[validation.table.index.get_loc(surest)]]
 second = predictions.loc[surest, labels].astype(float).drop(LABEL).idxmax()
 predictions.loc[[surest], [LABEL, second]].round(3)
 
 # %% tags=["figure:cam"]
-maps = ai.explain(network, segment, "cam")
-ai.plots.compare_labels(segment, {"cam": maps}, (LABEL, second));
+maps = ai.explain(network, patch, "cam")
+ai.plots.compare_labels(patch, {"cam": maps}, (LABEL, second));
 
 # %% [markdown]
 # Red speaks for the genre, blue against it. Grad-CAM would have to cut the blue away; here nothing is lost: the
 # average of a map, plus one number a genre, *is* the score before the softmax. To check it:
 
 # %%
-exact = ai.explain(network, segment, "cam", upsample=None, details=True).squeeze("patch", drop=True)
+exact = ai.explain(network, patch, "cam", upsample=None, details=True).squeeze("patch", drop=True)
 sums = exact["map"].mean(exact["map"].dims[1:]) + exact["bias"]
 pd.DataFrame({"average of the map + bias": sums, "score of the network": exact["logit"]}, labels).T.round(4)
 
@@ -89,8 +89,8 @@ pd.DataFrame({"average of the map + bias": sums, "score of the network": exact["
 # matters for the choice between all ten the same as what speaks for one?
 
 # %%
-relevance = ai.explain(network, segment, "crm", labels=[LABEL, "all classes"])
-ai.plots.compare_labels(segment, {"crm": relevance}, (LABEL, "all classes"), difference=False);
+relevance = ai.explain(network, patch, "crm", labels=[LABEL, "all classes"])
+ai.plots.compare_labels(patch, {"crm": relevance}, (LABEL, "all classes"), difference=False);
 
 # %% [markdown]
 # In the recorded run metal rests on the middle of the spectrum, pop on its top. Summed over all genres, the top matters
@@ -98,7 +98,7 @@ ai.plots.compare_labels(segment, {"crm": relevance}, (LABEL, "all classes"), dif
 #
 # ## What speaks for each genre, on average
 #
-# The maps of all held-out segments, averaged within each genre.
+# The maps of all held-out patches, averaged within each genre.
 
 # %% tags=["figure:genre_profile"]
 all_maps = ai.explain(network, validation, "cam")
@@ -118,8 +118,8 @@ ai.plots.label_average(all_maps, LABEL);
 # **Predict:** does a genre have filters of its own?
 
 # %%
-feature_maps = ai.feature_maps(network, validation, "conv4")
-table = ai.label_statistics(feature_maps)
+feature_maps = ai.layers.feature_maps(network, validation, "conv4")
+table = ai.layers.label_statistics(feature_maps)
 ai.plots.filter_label_matrix(table);
 
 # %% [markdown]
@@ -134,21 +134,21 @@ top = given.nlargest(3, "given to the score")
 top.round(3)
 
 # %% [markdown]
-# The segments that these filters answer to most, one a track, with what is active outlined. Below each, the strongest
+# The patches that these filters answer to most, one a track, with what is active outlined. Below each, the strongest
 # activation is sent back through the network to the input (deconvolution): what did the filter see?
 
 # %% tags=["figure:deconvolved"]
 chosen = list(top.index[:2])
-back = {number: ai.deconvolve(network, validation, "conv4", number, top=5) for number in chosen}
+back = {number: ai.maps.deconvolve(network, validation, "conv4", number, top=5) for number in chosen}
 ai.plots.filter_grid(validation, feature_maps, chosen, examples=3, deconvolved=back);
 
 # %% [markdown]
 # Filters of the first layers are simpler. Two of the second:
 
 # %%
-edges = ai.feature_maps(network, validation, "conv2")
+edges = ai.layers.feature_maps(network, validation, "conv2")
 busy = edges.mean(["patch", "time", "frequency"]).to_series().nlargest(2).index
-early = {number: ai.deconvolve(network, validation, "conv2", number, top=20) for number in busy}
+early = {number: ai.maps.deconvolve(network, validation, "conv2", number, top=20) for number in busy}
 ai.plots.filter_grid(validation, edges, list(busy), examples=3, deconvolved=early);
 
 # %% [markdown]
@@ -163,7 +163,7 @@ ai.plots.filter_grid(validation, edges, list(busy), examples=3, deconvolved=earl
 # left. The three sounds are equally loud, so that the ear compares what they hold. **Predict:** what will be kept?
 
 # %%
-path = segment.table["path"].iloc[0]
+path = patch.table["path"].iloc[0]
 heard = {"CAM": ai.listen(path, maps.sel(label=LABEL), frontend=ai.MUSIC)}
 ai.players(heard["CAM"], f"CAM for {LABEL}")
 
@@ -174,8 +174,8 @@ ai.players(heard["CAM"], f"CAM for {LABEL}")
 heard[f"CAM, {second}"] = ai.listen(path, maps.sel(label=second), frontend=ai.MUSIC)
 heard["CRM, all classes"] = ai.listen(path, relevance.sel(label="all classes"), frontend=ai.MUSIC)
 example = back[chosen[0]].sortby("activation").isel(patch=[-1])
-song = validation.table.loc[example["patch"].values[0], "path"]
-heard[f"filter {chosen[0]}"] = ai.listen(song, example, frontend=ai.MUSIC)
+track = validation.table.loc[example["patch"].values[0], "path"]
+heard[f"filter {chosen[0]}"] = ai.listen(track, example, frontend=ai.MUSIC)
 display(*(ai.players(sound, name) for name, sound in list(heard.items())[1:]))
 
 # %% [markdown]
@@ -183,8 +183,8 @@ display(*(ai.players(sound, name) for name, sound in list(heard.items())[1:]))
 
 # %%
 half = ai.MUSIC.patch_seconds / 2
-by_hand = ai.region([(0, 9, 0, 250), (half, 9, 250, 11_000)], ai.MUSIC)
-heard["by hand"] = ai.listen(path, by_hand, frontend=ai.MUSIC, start=float(segment.start[0]))
+by_hand = ai.listening.region([(0, 9, 0, 250), (half, 9, 250, 11_000)], ai.MUSIC)
+heard["by hand"] = ai.listen(path, by_hand, frontend=ai.MUSIC, start=float(patch.start[0]))
 ai.players(heard["by hand"], "by hand")
 
 # %% [markdown]
@@ -209,7 +209,7 @@ pd.DataFrame(rows).T.round(2)
 
 # %%
 with tempfile.TemporaryDirectory() as folder:  # name a folder of your own instead
-    print([file.name for file in ai.write(heard["CAM"], folder).values()])
+    print([file.name for file in ai.listening.write(heard["CAM"], folder).values()])
 
 # %% [markdown]
 # ## The test: music whose evidence is known
@@ -220,7 +220,7 @@ with tempfile.TemporaryDirectory() as folder:  # name a folder of your own inste
 # much of the maps' mass will lie inside?
 
 # %%
-known = ai.prepare("synthetic_music", "cam_cnn", fold=5, seed=SEED, verbose=False)
+known = ai.prepare("synthetic_music", "cam_cnn", fold=5, seed=SEED, progress=False)
 held_out = known.validation
 sure = ai.predict(known.network, held_out)
 ai.accuracy(ai.vote(sure)).to_frame("held-out pieces").T.round(3)
@@ -240,7 +240,7 @@ for row, clip, start in zip(panels, pieces.clip, pieces.start):
 # %%
 scores = {}
 for method in ("cam", "crm", "gradcam"):
-    own = ai.evidence_score(ai.explain(known.network, held_out, method), known.clips).reset_index("label")
+    own = ai.trust.evidence_score(ai.explain(known.network, held_out, method), known.clips).reset_index("label")
     own = own[own["label"] == held_out.table["label"].reindex(own.index)]
     scores[method] = own.groupby("label").mean()
 pd.concat(scores, axis=1).round(2)
@@ -249,7 +249,7 @@ pd.concat(scores, axis=1).round(2)
 # And the filters: the strongest activation of each, sent back to the input.
 
 # %%
-by_filter = ai.filter_evidence(known.network, held_out, known.clips, "conv4")
+by_filter = ai.trust.filter_evidence(known.network, held_out, known.clips, "conv4")
 above = (by_filter["mass"] > by_filter["area"]).sum()
 print(f"{above} of {by_filter['mass'].count()} filters see more of the evidence than chance.")
 by_filter[["hit", "mass", "area"]].describe().loc[["mean", "50%"]].round(3)
@@ -261,19 +261,19 @@ by_filter[["hit", "mass", "area"]].describe().loc[["mean", "50%"]].round(3)
 # cell of the last layer is a fifth of a second long. CAM and Grad-CAM agree, as they must for this kind of network:
 # they differ only in what Grad-CAM cuts away. Of the filters, most see the evidence more than chance would.
 #
-# ## A song of your own
+# ## A track of your own
 #
-# Name a file in `SONG`. Each of its segments is classified; the map of the surest is heard.
+# Name a file in `TRACK`. Each of its patches is classified; the map of the surest is heard.
 
 # %%
-if SONG:
-    own_song = ai.make_patches(pd.DataFrame({"path": [SONG]}), ai.MUSIC, overlap=0)
-    scores_of_song = ai.predict(network, own_song)
-    best = scores_of_song["score"].idxmax()
-    named = scores_of_song.loc[best, "predicted"]
-    display(scores_of_song[labels].mean().sort_values(ascending=False).round(3).to_frame("mean score").T)
-    own_map = ai.explain(network, own_song[[best]], "cam", labels=[named])
-    display(ai.players(ai.listen(SONG, own_map, frontend=ai.MUSIC), f"CAM for {named}"))
+if TRACK:
+    own_track = ai.make_patches(pd.DataFrame({"path": [TRACK]}), ai.MUSIC, overlap=0)
+    scores_of_track = ai.predict(network, own_track)
+    best = scores_of_track["score"].idxmax()
+    named = scores_of_track.loc[best, "predicted"]
+    display(scores_of_track[labels].mean().sort_values(ascending=False).round(3).to_frame("mean score").T)
+    own_map = ai.explain(network, own_track[[best]], "cam", labels=[named])
+    display(ai.players(ai.listen(TRACK, own_map, frontend=ai.MUSIC), f"CAM for {named}"))
 
 # %% [markdown]
 # ## What we saw
@@ -285,12 +285,12 @@ if SONG:
 #
 # ## Exercises
 #
-# **1.** Compare CAM with LIME and occlusion on the same segment. Do they agree?
+# **1.** Compare CAM with LIME and occlusion on the same patch. Do they agree?
 #
 # <details><summary>Solution</summary>
 #
-# `methods = {name: ai.explain(network, segment, name) for name in ("cam", "lime", "occlusion")}`, then
-# `ai.agreement(methods, [LABEL])`.
+# `methods = {name: ai.explain(network, patch, name) for name in ("cam", "lime", "occlusion")}`, then
+# `ai.trust.map_agreement(methods, [LABEL])`.
 # </details>
 #
 # **2.** Hear what speaks *against* the genre that came second.
@@ -305,5 +305,5 @@ if SONG:
 # <details><summary>Solution</summary>
 #
 # `other = ai.prepare("synthetic_music", "interpretable_cnn", fold=5, seed=SEED)`, then
-# `ai.filter_evidence(other.network, other.validation, other.clips, "conv4")`.
+# `ai.trust.filter_evidence(other.network, other.validation, other.clips, "conv4")`.
 # </details>

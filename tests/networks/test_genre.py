@@ -56,7 +56,7 @@ class TestAll:
     def test_learns_and_comes_back_from_a_file(self, kind, toy, small, tmp_path):
         network = KINDS[kind](LABELS, frontend=small, width=0.25)
         recipe = Recipe(epochs=6, batch_size=16, learning_rate=3e-3, drop_period=4)
-        trained, _ = fine_tune(network, toy(64), toy(16), recipe, cache=False, verbose=False)
+        trained, _ = fine_tune(network, toy(64), toy(16), recipe, cache=False, progress=False)
         held_out = toy(16)
         predictions = predict(trained, held_out, cache=False)
         assert accuracy(predictions)["accuracy"] == 1
@@ -123,7 +123,7 @@ def test_augmented_training_mixes_labels_and_learns(toy, small, monkeypatch):
     recipe = Recipe(epochs=6, batch_size=16, learning_rate=3e-3, drop_period=4)
     augmentation = Augmentation(crop=False, mixup=0.5)
     network = cam_cnn(LABELS, frontend=small, width=0.25)
-    options = {"augmentation": augmentation, "cache": False, "verbose": False}
+    options = {"augmentation": augmentation, "cache": False, "progress": False}
     trained, _ = fine_tune(network, toy(64), toy(16), recipe, **options)
     assert all(y.shape == (16, 2) for y in given)
     assert any(((y > 0.05) & (y < 0.95)).any() for y in given)
@@ -136,7 +136,7 @@ def test_augmentation_is_repeatable_and_part_of_the_cache_key(toy, small):
     recipe = Recipe(epochs=2, batch_size=16)
 
     def weights(augmentation, **options):
-        return fine_tune(network, train, validation, recipe, augmentation=augmentation, verbose=False, **options)[0]
+        return fine_tune(network, train, validation, recipe, augmentation=augmentation, progress=False, **options)[0]
 
     one, two = (weights(Augmentation(crop=False), cache=False).get_weights() for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))

@@ -190,7 +190,7 @@ def test_batch_norm_stays_in_inference_mode_when_the_body_is_fine_tuned(whole, t
     train = toy(12)
     network = yamnet(LABELS, weights=whole[0], frontend=train.frontend)
     recipe = Recipe(epochs=1, batch_size=4, learning_rate=1e-4)
-    trained, _ = fine_tune(network, train, train, recipe, verbose=False)
+    trained, _ = fine_tune(network, train, train, recipe, progress=False)
     for before, after in zip(network.layers, trained.layers, strict=True):
         if isinstance(before, keras.layers.BatchNormalization):
             assert not after.trainable and not after.trainable_variables
@@ -206,7 +206,7 @@ def test_random_weights_learn_a_toy_problem_in_inference_mode_too(toy, small):
     train, validation = (toy(n, frontend=replace(small, frames=64, mels=32)) for n in (192, 32))
     network = yamnet(LABELS, weights="random", width=0.1, frontend=train.frontend)
     recipe = Recipe(epochs=6, batch_size=16, learning_rate=3e-3, drop_period=100)
-    _, history = fine_tune(network, train, validation, recipe, cache=False, verbose=False)
+    _, history = fine_tune(network, train, validation, recipe, cache=False, progress=False)
     assert history["validation_accuracy"].iloc[-1] > 0.9
 
 
@@ -229,7 +229,7 @@ def test_real_weights_hear_the_dogs_of_esc10(real_data):
     patches = make_patches(clips[clips["label"] == "dog"], YAMNET, overlap=0)
     network = yamnet(LABELS)
     features = keras.Model(network.input, network.get_layer("embedding").output).predict(
-        patches.data[..., None], verbose=0
+        patches.data[..., None], progress=0
     )
     with h5py.File(Path(real_data, "weights", "yamnet.h5")) as file:
         kernel, bias = (file[f"logits/logits/{name}:0"][()] for name in ("kernel", "bias"))

@@ -112,7 +112,7 @@ class TestCrossValidate:
         assert result.seconds_per_epoch > 0
         assert sorted(result.networks) == [1, 2, 3, 4, 5]
         fold = patches.table["fold"].to_numpy()
-        again, _ = fine_tune(network, patches[fold != 2], patches[fold == 2], RECIPE, cache=False, verbose=False)
+        again, _ = fine_tune(network, patches[fold != 2], patches[fold == 2], RECIPE, cache=False, progress=False)
         for one, two in zip(again.get_weights(), result.networks[2].get_weights(), strict=True):
             np.testing.assert_array_equal(one, two)
         own = again.predict(patches[fold == 2].data[..., None], verbose=0)

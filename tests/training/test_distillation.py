@@ -100,7 +100,7 @@ def taught(teacher, student, sets, module_cache):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.Model, "train_on_batch", noted)
-        trained, history = distill(student, teacher, *sets, RECIPE, cache=False, verbose=False)
+        trained, history = distill(student, teacher, *sets, RECIPE, cache=False, progress=False)
     return trained, history, shown
 
 
@@ -300,7 +300,7 @@ def test_labels_are_never_used_and_nothing_is_kept_without_cache(
         label = rng.permutation([*patches.label[1:], "zebra"])
         assert (label != patches.label).any()
         shuffled.append(Patches(patches.data, patches.table.assign(label=label), patches.frontend))
-    trained, history = distill(student, teacher, *shuffled, RECIPE, cache=False, verbose=False)
+    trained, history = distill(student, teacher, *shuffled, RECIPE, cache=False, progress=False)
     assert weights_equal(trained, taught[0], 1e-4) and not weights_equal(trained, student, 1e-3)
     pd.testing.assert_frame_equal(history.drop(columns="elapsed"), taught[1].drop(columns="elapsed"), atol=1e-4)
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
@@ -374,7 +374,7 @@ def test_interrupted_resumed_and_then_served(teacher, student, sets, taught, mon
 
     monkeypatch.setattr(keras.Model, "train_on_batch", step)
     with pytest.raises(Interrupted):
-        distill(student, teacher, *sets, RECIPE, verbose=False)
+        distill(student, teacher, *sets, RECIPE, progress=False)
     assert capsys.readouterr().out == ""
     resumed, history = distill(student, teacher, *sets, RECIPE)
     assert "going on after epoch 3." in capsys.readouterr().out

@@ -69,7 +69,7 @@ def share(network, rows, own):
 
 
 def test_batches_are_whole_ones_in_a_new_order_each_epoch(network, inputs, targets, steps):
-    _, history = fit(network, inputs, targets, RECIPE, "key", verbose=False)
+    _, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert [len(rows) for rows, *_ in steps] == [10] * 12  # three epochs of floor(43 / 10)
     assert list(history.columns) == COLUMNS
     assert list(history["iteration"]) == list(range(1, 13))
@@ -85,13 +85,13 @@ def test_batches_are_whole_ones_in_a_new_order_each_epoch(network, inputs, targe
 
 def test_fewer_rows_than_a_batch_are_one_batch(network, inputs, targets, steps):
     few = [rows[:7] for rows in inputs], [own[:7] for own in targets]
-    _, history = fit(network, *few, Recipe(epochs=2), "key", verbose=False)
+    _, history = fit(network, *few, Recipe(epochs=2), "key", progress=False)
     assert [len(rows) for rows, *_ in steps] == [7, 7] and len(history) == 2
 
 
 def test_learning_rate_is_halved_every_two_epochs(network, inputs, targets, steps):
     recipe = Recipe(epochs=5, learning_rate=4e-3, batch_size=20)
-    _, history = fit(network, inputs, targets, recipe, "key", verbose=False)
+    _, history = fit(network, inputs, targets, recipe, "key", progress=False)
     expected = np.repeat([4e-3, 4e-3, 2e-3, 2e-3, 1e-3], 2)
     np.testing.assert_allclose([rate for *_, rate in steps], expected, rtol=1e-6)
     np.testing.assert_allclose(history["learning_rate"], expected)
@@ -106,7 +106,7 @@ def test_one_step_is_a_step_of_adam(network, inputs, targets, loss):
         targets = [0.7 * np.eye(3, dtype=np.float32)[each] + 0.1 for each in targets]
         goal = targets[0]
     recipe = Recipe(epochs=1, learning_rate=1e-2)
-    trained, history = fit(network, inputs, targets, recipe, "key", loss=loss, cache=False, verbose=False)
+    trained, history = fit(network, inputs, targets, recipe, "key", loss=loss, cache=False, progress=False)
     with tf.GradientTape() as tape:
         value = tf.reduce_mean(-tf.reduce_sum(goal * tf.math.log(network(rows)), axis=1))
     gradients = tape.gradient(value, [weight.value for weight in network.trainable_weights])
@@ -122,7 +122,7 @@ def test_one_step_is_a_step_of_adam(network, inputs, targets, loss):
 
 
 def test_validation_is_the_first_every_few_and_the_last(network, inputs, targets):
-    trained, history = fit(network, inputs, targets, RECIPE, "key", verbose=False)
+    trained, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     validated = history["validation_accuracy"].notna()
     assert list(history["iteration"][validated]) == [1, 5, 10, 12]
     assert (history["validation_loss"].notna() == validated).all()
@@ -133,7 +133,7 @@ def test_validation_is_the_first_every_few_and_the_last(network, inputs, targets
 
 
 def test_first_batch_is_reported_as_the_untrained_network_sees_it(network, inputs, targets, steps):
-    _, history = fit(network, inputs, targets, RECIPE, "key", verbose=False)
+    _, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     rows, own, _ = steps[0]
     assert history["batch_loss"][0] == pytest.approx(cross_entropy(network, rows, own), abs=1e-5)
     assert history["batch_accuracy"][0] == pytest.approx(share(network, rows, own))
@@ -142,7 +142,7 @@ def test_first_batch_is_reported_as_the_untrained_network_sees_it(network, input
 def test_it_learns_and_the_given_network_stays(network, inputs, targets):
     before = [weight.copy() for weight in network.get_weights()]
     recipe = Recipe(epochs=30, batch_size=10, learning_rate=2e-2, drop_period=100)
-    trained, history = fit(network, inputs, targets, recipe, "key", verbose=False)
+    trained, history = fit(network, inputs, targets, recipe, "key", progress=False)
     assert history["validation_accuracy"].iloc[-1] > 0.75 > 0.6 > history["validation_accuracy"].iloc[0]
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -154,7 +154,7 @@ def test_the_seed_decides(network, inputs, targets):
     runs = []
     for seed in (1, 1, 2):
         recipe = Recipe(epochs=1, batch_size=10, seed=seed)
-        runs.append(fit(network, inputs, targets, recipe, "key", cache=False, verbose=False)[0])
+        runs.append(fit(network, inputs, targets, recipe, "key", cache=False, progress=False)[0])
     assert weights_equal(runs[0], runs[1], 1e-6)
     assert not weights_equal(runs[0], runs[2], 1e-4)
 
@@ -171,9 +171,9 @@ class Cut:
 
 
 def test_inputs_may_be_made_when_they_are_indexed(network, inputs, targets):
-    trained, history = fit(network, inputs, targets, RECIPE, "key", cache=False, verbose=False)
+    trained, history = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
     made = [Cut(rows) for rows in inputs]
-    again, same = fit(network, made, targets, RECIPE, "key", cache=False, verbose=False)
+    again, same = fit(network, made, targets, RECIPE, "key", cache=False, progress=False)
     assert weights_equal(trained, again, 1e-6)
     pd.testing.assert_frame_equal(same.drop(columns="elapsed"), history.drop(columns="elapsed"), atol=1e-6)
     assert all((np.diff(rows) > 0).all() for rows in made[0].asked) and len(made[0].asked) == 12  # read in order
@@ -187,7 +187,7 @@ def test_the_result_is_cached_under_the_key_and_inputs_are_not_read_then(network
         read.append(1)
         return inputs
 
-    trained, history = fit(network, given, targets, RECIPE, ["key", 1], verbose=False)
+    trained, history = fit(network, given, targets, RECIPE, ["key", 1], progress=False)
     assert read == [1] and len(steps) == 12 and capsys.readouterr().out == ""
     again, served = fit(network, given, targets, RECIPE, ["key", 1])
     assert read == [1] and len(steps) == 12
@@ -196,20 +196,20 @@ def test_the_result_is_cached_under_the_key_and_inputs_are_not_read_then(network
     assert printed == "Trained before; from the cache:\n" + capsys.readouterr().out
     assert weights_equal(again, trained)
     pd.testing.assert_frame_equal(served, history)
-    fit(network, given, targets, RECIPE, ["key", 2], verbose=False)
+    fit(network, given, targets, RECIPE, ["key", 2], progress=False)
     assert read == [1, 1] and len(steps) == 24
 
 
 def test_without_cache_nothing_is_kept(network, inputs, targets, own_cache, steps):
     for _ in range(2):
-        fit(network, inputs, targets, replace(RECIPE, epochs=1), "key", cache=False, verbose=False)
+        fit(network, inputs, targets, replace(RECIPE, epochs=1), "key", cache=False, progress=False)
     assert len(steps) == 8
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
 
 
 @pytest.mark.parametrize("name", [None, "other"])
 def test_the_cache_holds_the_network_without_its_optimizer(network, inputs, targets, own_cache, name):
-    fit(network, inputs, targets, RECIPE, "key", name=name, verbose=False)
+    fit(network, inputs, targets, RECIPE, "key", name=name, progress=False)
     files = sorted(path for path in own_cache.rglob("*") if path.is_file())
     assert [path.name for path in files] == ["history.csv", "network.keras"]
     assert files[0].parent.name.startswith(f"{name or 'tiny'}-")
@@ -223,9 +223,9 @@ def test_what_finish_makes_is_returned_and_kept(network, inputs, targets, steps)
         whole.set_weights([2 * weight for weight in learner.get_weights()])
         return whole
 
-    plain, _ = fit(network, inputs, targets, RECIPE, "key", cache=False, verbose=False)
+    plain, _ = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
     for taken in (24, 24):  # trained, then from the cache
-        finished, _ = fit(network, inputs, targets, RECIPE, "key", finish=doubled, verbose=False)
+        finished, _ = fit(network, inputs, targets, RECIPE, "key", finish=doubled, progress=False)
         assert len(steps) == taken
         for one, two in zip(plain.get_weights(), finished.get_weights(), strict=True):
             np.testing.assert_allclose(two, 2 * one, atol=1e-6)
@@ -237,7 +237,7 @@ class Interrupted(Exception):
 
 @pytest.mark.parametrize("after", [2, 4, 6, 11])
 def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, targets, monkeypatch, capsys, after):
-    expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, verbose=False)
+    expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
     taken, stop, original = [], [after], keras.Model.train_on_batch
 
     def step(self, *arguments, **options):
@@ -249,7 +249,7 @@ def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, tar
 
     monkeypatch.setattr(keras.Model, "train_on_batch", step)
     with pytest.raises(Interrupted):
-        fit(network, inputs, targets, RECIPE, "key", verbose=False)
+        fit(network, inputs, targets, RECIPE, "key", progress=False)
     resumed, history = fit(network, inputs, targets, RECIPE, "key")
     finished = after // 4
     assert (f"going on after epoch {finished}." in capsys.readouterr().out) == (finished > 0)
@@ -266,7 +266,7 @@ def test_augmented_batches_are_drawn_anew_each_epoch_and_the_same_after_an_inter
     def augment(rows, rng):
         return inputs[0][rows] + rng.normal(size=(len(rows), 6)).astype(np.float32), targets[0][rows]
 
-    options = {"augment": augment, "verbose": False}
+    options = {"augment": augment, "progress": False}
     expected, _ = fit(network, inputs, targets, RECIPE, "key", cache=False, **options)
     given = [x for x, _, _ in steps]
     assert not any(np.array_equal(given[0], other) for other in given[1:])
@@ -287,7 +287,7 @@ def test_augmented_batches_are_drawn_anew_each_epoch_and_the_same_after_an_inter
 
 def test_interrupted_between_the_history_and_the_state_of_an_epoch(network, inputs, targets, monkeypatch, steps):
     """The history then is an epoch ahead of the network, which counts."""
-    expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, verbose=False)
+    expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
     original, saved = fitting.save_network, []
 
     def fail_the_second_time(learner, path):
@@ -299,9 +299,9 @@ def test_interrupted_between_the_history_and_the_state_of_an_epoch(network, inpu
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "save_network", fail_the_second_time)
         with pytest.raises(OSError, match="No space left"):
-            fit(network, inputs, targets, RECIPE, "key", verbose=False)
+            fit(network, inputs, targets, RECIPE, "key", progress=False)
     steps.clear()
-    resumed, history = fit(network, inputs, targets, RECIPE, "key", verbose=False)
+    resumed, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 8 and list(history["iteration"]) == list(range(1, 13))
     assert weights_equal(resumed, expected, 1e-5)
     np.testing.assert_allclose(history["batch_loss"], expected_history["batch_loss"], atol=1e-5)
@@ -318,9 +318,9 @@ def test_interrupted_between_the_history_and_the_network_of_the_end(network, inp
     with monkeypatch.context() as patch:
         patch.setattr(fitting, "save_network", fail_at_the_end)
         with pytest.raises(OSError, match="No space left"):
-            fit(network, inputs, targets, RECIPE, "key", verbose=False)
+            fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 12
-    _, history = fit(network, inputs, targets, RECIPE, "key", verbose=False)
+    _, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 12 and len(history) == 12
 
 

@@ -34,7 +34,7 @@ def sounds(tmp_path, rng):
 
 
 def small_study(sounds, network="vggish", **options):
-    options = {"weights": "random", "width": 0.05, "recipe": RECIPE, "verbose": False, **options}
+    options = {"weights": "random", "width": 0.05, "recipe": RECIPE, "progress": False, **options}
     return prepare(sounds, network, **options)
 
 
@@ -149,7 +149,7 @@ def test_networks_for_music_learn_from_segments_that_do_not_overlap(sounds, netw
 
     monkeypatch.setattr(study, "fine_tune", noted)
     recipe = Recipe(epochs=1, batch_size=8)
-    result = prepare(sounds, network, width=0.1, recipe=recipe, verbose=False)
+    result = prepare(sounds, network, width=0.1, recipe=recipe, progress=False)
     assert result.network.name == network
     assert result.train.frontend == MUSIC
     assert len(result.train) == 16 and (result.train.start == 0).all()  # one segment a clip
@@ -167,7 +167,7 @@ def test_recipes_of_the_networks_for_music():
 def test_cross_validation_finds_the_fold_that_prepare_trained(sounds, monkeypatch):
     """Notebook 08 trains fold 5 in the open and all folds later: the fifth comes from the cache."""
     recipe = Recipe(epochs=1, batch_size=8)
-    result = prepare(sounds, "cam_cnn", width=0.1, recipe=recipe, verbose=False)
+    result = prepare(sounds, "cam_cnn", width=0.1, recipe=recipe, progress=False)
     steps = []
     original = keras.Model.train_on_batch
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda *a, **o: steps.append(1) or original(*a, **o))

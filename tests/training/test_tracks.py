@@ -70,7 +70,7 @@ def test_it_learns_what_was_not_shown(songs):
     train, test = songs(150), songs(60)
     network = track_network(train, **SMALL)
     before = network.get_weights()
-    trained, history = fit_track_network(network, train, test, QUICK, verbose=False)
+    trained, history = fit_track_network(network, train, test, QUICK, progress=False)
     assert accuracy(predict_tracks(network, test))["accuracy"] < 0.7
     assert accuracy(predict_tracks(trained, test))["accuracy"] > 0.9
     assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
@@ -120,7 +120,7 @@ def test_one_seed_gives_one_network(songs):
 
 def test_the_second_time_it_comes_from_the_cache(songs, monkeypatch, capsys):
     train, test = songs(48), songs(12)
-    first, history = fit_track_network(track_network(train, **SMALL), train, test, QUICK, verbose=False)
+    first, history = fit_track_network(track_network(train, **SMALL), train, test, QUICK, progress=False)
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_: pytest.fail("trained again"))
     second, again = fit_track_network(track_network(train, **SMALL), train, test, QUICK)
     assert "from the cache" in capsys.readouterr().out
@@ -130,14 +130,14 @@ def test_the_second_time_it_comes_from_the_cache(songs, monkeypatch, capsys):
     changed = train.assign(label=train["label"].to_numpy()[::-1])
     for other in ([changed, test], [train[[*FEATURES, "label"]][:-1], test]):
         with pytest.raises(pytest.fail.Exception, match="trained again"):
-            fit_track_network(track_network(train, **SMALL), *other, QUICK, verbose=False)
+            fit_track_network(track_network(train, **SMALL), *other, QUICK, progress=False)
 
 
 def test_an_interrupted_training_ends_as_if_it_had_not_been(songs, monkeypatch):
     """The random numbers of dropout go on too."""
     train, test = songs(48), songs(12)
     network = track_network(train, hidden=(16, 8), dropout=0.5)
-    whole, _ = fit_track_network(network, train, test, QUICK, cache=False, verbose=False)
+    whole, _ = fit_track_network(network, train, test, QUICK, cache=False, progress=False)
     original, steps = keras.Model.train_on_batch, []
 
     def interrupted(self, *data, **options):
@@ -148,9 +148,9 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(songs, monkeypatch):
 
     monkeypatch.setattr(keras.Model, "train_on_batch", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        fit_track_network(network, train, test, QUICK, verbose=False)
+        fit_track_network(network, train, test, QUICK, progress=False)
     steps.clear()
-    resumed, history = fit_track_network(network, train, test, QUICK, verbose=False)
+    resumed, history = fit_track_network(network, train, test, QUICK, progress=False)
     assert len(steps) == 3 * 5 and len(history) == 3 * 12
     for one, two in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-6)
@@ -252,8 +252,8 @@ def test_tables_that_cannot_be_used(songs):
         for use in (
             lambda table: track_network(table),
             lambda table: predict_tracks(network, table),
-            lambda table: fit_track_network(network, table, rows, verbose=False),
-            lambda table: fit_track_network(network, rows, table, verbose=False),
+            lambda table: fit_track_network(network, table, rows, progress=False),
+            lambda table: fit_track_network(network, rows, table, progress=False),
         ):
             with pytest.raises(MissingDataError, match=text):
                 use(table)
@@ -263,11 +263,11 @@ def test_labels_that_cannot_be_used(songs):
     rows = songs(9)
     network = track_network(rows)
     for table in (rows.drop(columns="label"), rows.assign(label=[*LABELS * 2, "jazz", None, "blues"])):
-        for use in (track_network, lambda table: fit_track_network(network, table, rows, verbose=False)):
+        for use in (track_network, lambda table: fit_track_network(network, table, rows, progress=False)):
             with pytest.raises(MissingDataError, match="without label"):
                 use(table)
     with pytest.raises(UnknownLabelError, match="label 'polka': the network 'track_network' knows blues, jazz, metal"):
-        fit_track_network(network, rows, rows.assign(label="polka"), verbose=False)
+        fit_track_network(network, rows, rows.assign(label="polka"), progress=False)
     with pytest.raises(UnknownLabelError, match="at least two class names"):
         track_network(rows.assign(label="jazz"))
     with pytest.raises(UnknownLabelError, match=r"\['score'\] are also columns"):
@@ -285,7 +285,7 @@ def test_a_network_on_something_else(songs, small):
     other = add_head(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs), name="other"), LABELS, small)
     for use in (
         lambda: predict_tracks(other, songs(3)),
-        lambda: fit_track_network(other, songs(3), songs(3), verbose=False),
+        lambda: fit_track_network(other, songs(3), songs(3), progress=False),
     ):
         with pytest.raises(PatchShapeError, match=r"'other' takes .*, not song features"):
             use()
