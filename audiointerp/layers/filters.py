@@ -8,14 +8,13 @@ import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
-from tqdm import tqdm
 
 from ..errors import MissingDataError, UnknownLabelError
 from ..maps.arrays import at, grid_axis, label_coords
-from ..networks.graph import CONVOLUTIONS, FOLLOWERS, grid_layer
+from ..networks.graph import CONVOLUTIONS, calls, feature_map, grid_of
 from ..networks.head import check_patches
 from ..networks.interpretable_filters import InterpretableFilters, filter_concentration, peak_positions
-from ..networks.running import batch_size_for
+from ..networks.running import outputs_of
 from .neurons import active, neuron_class_matrix, selectivity
 
 DIMS = ("patch", "time", "frequency", "filter")
@@ -61,16 +60,14 @@ def feature_maps(network, patches, layer, *, before_mask=True, batch_size=None, 
     if len(patches) == 0:
         raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
-    model = keras.Model(network.inputs[0], _maps_of(network, grid_layer(network, layer), before_mask))
+    model = keras.Model(network.inputs[0], _maps_of(network, layer, before_mask))
     numbers = len(patches) * np.prod(model.output_shape[1:], dtype=int)
     if numbers > LARGEST:
         raise ValueError(
             f"layer={layer!r}: its maps of {len(patches):,} patches have {numbers:,} numbers, more than {LARGEST:,}. "
             "Take fewer patches, such as patches[::4], or a later layer."
         )
-    batch = batch_size_for(network, batch_size)
-    bar = tqdm(range(0, len(patches), batch), "maps", unit="batch", delay=2, leave=False, disable=not progress)
-    values = np.concatenate([model(patches.data[s : s + batch, ..., None], training=False).numpy() for s in bar])
+    values = outputs_of(model, patches.data, batch_size=batch_size, title="maps", progress=progress)
     known = label_coords(patches, [])
     coords = {name: known[name] for name in ("patch", "clip", "start") if name in known}
     coords |= {"label": known["true"]} if "true" in known else {}
@@ -80,7 +77,7 @@ def feature_maps(network, patches, layer, *, before_mask=True, batch_size=None, 
         "filter": np.arange(values.shape[3]),
     }
     attrs = {"layer": layer, "network": network.name, "units": "activation"}
-    return xr.DataArray(values.astype(np.float32), coords, DIMS, name="feature maps", attrs=attrs)
+    return xr.DataArray(values, coords, DIMS, name="feature maps", attrs=attrs)
 
 
 def filter_statistics(maps, *, percentile=95, shuffles=200, seed=0):
@@ -235,15 +232,11 @@ def compare_filters(statistics, *, resamples=1000, seed=0):
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(["measure", "network"])
 
 
-def _maps_of(network, layer, before_mask):
-    if isinstance(layer, InterpretableFilters):
-        return layer.input if before_mask else layer.output
-    tensor, after = layer.output, layer if isinstance(layer, CONVOLUTIONS) else None
-    while after is not None:
-        tensor = after.output
-        following = [each for each in network.layers if each.input is tensor]
-        after = following[0] if len(following) == 1 and isinstance(following[0], FOLLOWERS) else None
-    return tensor
+def _maps_of(network, name, before_mask):
+    grid = grid_of(network, name)
+    if isinstance(grid.layer, InterpretableFilters) and before_mask:
+        return next(call.inputs[0] for call in calls(network) if call.layer is grid.layer)
+    return feature_map(network, name) if isinstance(grid.layer, CONVOLUTIONS) else grid.tensor
 
 
 def _shuffled_purity(by_clip, labels, shuffles, seed):

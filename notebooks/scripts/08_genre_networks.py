@@ -252,7 +252,8 @@ results["interpretable CNN, mask alone", "neighbours together"] = masked
 
 # %%
 of_rows = {"patches at random": ai.datasets.patch_folds(features, seed=SEED),
-           "tracks at random": ai.datasets.clip_folds(features, seed=SEED), "neighbours together": features["fold"].to_numpy()}
+           "tracks at random": ai.datasets.clip_folds(features, seed=SEED),
+           "neighbours together": features["fold"].to_numpy()}
 for way, folds in of_rows.items():
     results["track features", way] = ai.training.cross_validate_tracks(features, folds=folds, only=HELD_OUT, seed=SEED)
 
