@@ -55,6 +55,7 @@ def _run(chosen):
     for row in failed.itertuples():
         print(f"  {row.notebook} stopped at {row.error}; see {output / row.notebook}.failed.ipynb")
     print(f"Look in {output}/: open the .html files in a browser, or the notebooks with 'make lab'.")
+    print(f"What TensorFlow and the kernels had to say is in {output / series.LOG}.")
     return int(len(failed) > 0)
 
 

@@ -92,12 +92,10 @@ def profile_parameters(profile):
 
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
-
+LOG = "run.log"
 NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|\s*$)")
-
 # A step up to an outer progress bar, what a terminal would have overwritten, and a bar that is left.
 BAR = re.compile(r"\x1b\[A|[^\r\n]*\r|[^\r\n|]*\d+%\|[^|\n]*\|[^\[\n]*\[[^\]\n]*\]")
-
 # The folder in front of "cell.py:3: UserWarning: …".
 FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+\.py:\d+: \w*Warning)")
 
@@ -122,16 +120,19 @@ def find_scripts(only=(), scripts=SCRIPTS):
             f"{scripts}: no notebooks there. They come with the repository, not with an installed package: "
             "clone it and run this command inside, or name their folder with --scripts."
         )
-    unknown = [name for name in only if not any(name in path.stem for path in found)]
-    if unknown:
-        raise MissingDataError(
-            f"--only {' '.join(unknown)}: no such notebook. There are {', '.join(p.stem for p in found)}."
-        )
-    return [path for path in found if not only or any(name in path.stem for name in only)]
+    chosen = []
+    for name in only:
+        fitting = [
+            path for path in found if str(name) in (path.stem, path.stem[3:], path.stem[:2], path.stem[:2].lstrip("0"))
+        ]
+        if not fitting:
+            raise MissingDataError(f"--only {name}: no such notebook. There are {', '.join(p.stem for p in found)}.")
+        chosen += fitting
+    return [path for path in found if path in chosen] if only else found
 
 
 def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None):
-    """Execute the notebooks and write them to a folder.
+    """Execute the notebooks and write them to a folder, with a log of what kernels and libraries had to say.
 
     Parameters
     ----------
@@ -151,15 +152,12 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
     pandas.DataFrame
         `notebook`, `seconds`, `error` (empty if it ran to its end).
     """
-    for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):  # notebooks run in a folder of their own
-        if os.environ.get(name):
-            os.environ[name] = os.path.abspath(os.path.expanduser(os.environ[name]))
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     rows = []
     for script in find_scripts(only, scripts):
         started = time.perf_counter()
-        notebook, error = execute(script, profile_parameters(profile))
+        notebook, error = execute(script, profile_parameters(profile), output / LOG)
         tidy(notebook, keep_sound=profile != "recorded")
         rows.append({"notebook": script.stem, "seconds": time.perf_counter() - started, "error": error})
         name = f"{script.stem}.failed.ipynb" if error else f"{script.stem}.ipynb"
@@ -173,8 +171,16 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
     return pd.DataFrame(rows)
 
 
-def execute(script, parameters):
-    """Run one script as a notebook; parameters it does not have are left out.
+def execute(script, parameters, log=os.devnull):
+    """Run one script as a notebook.
+
+    Parameters
+    ----------
+    script : path
+    parameters : dict
+        Those that it does not have are left out.
+    log : path
+        Gets what its kernel writes to the terminal, at the end.
 
     Returns
     -------
@@ -188,7 +194,9 @@ def execute(script, parameters):
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, open(log, "a", encoding="utf-8") as file:
+        file.write(f"--- {Path(script).stem}\n")
+        file.flush()
         source, target = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
         notebook = jupytext.read(script)
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
@@ -197,12 +205,29 @@ def execute(script, parameters):
         own = {name: value for name, value in parameters.items() if name in known}
         error = ""
         try:
-            papermill.execute_notebook(source, target, own, cwd=folder, progress_bar=True, log_output=False)
+            bar = {"desc": Path(script).stem, "leave": False}
+            kernels = _kernels_that_log_to(file)
+            papermill.execute_notebook(source, target, own, cwd=folder, progress_bar=bar, kernel_manager_class=kernels)
         except papermill.PapermillExecutionError as failure:
             error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
         except DeadKernelError:
             error = "the kernel died: the system ended it, perhaps for want of memory"
         return nbformat.read(target, as_version=4), error
+
+
+def _kernels_that_log_to(file):
+    """A class of kernel managers whose kernels write to a file instead of the terminal."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Kernels(AsyncKernelManager):
+        async def start_kernel(self, **options):
+            own = {"TF_CPP_MIN_LOG_LEVEL": "2"} | (options.pop("env", None) or os.environ)
+            for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):  # notebooks run in a folder of their own
+                if own.get(name):
+                    own[name] = os.path.abspath(os.path.expanduser(own[name]))
+            return await super().start_kernel(env=own, stdout=file, stderr=file, **options)
+
+    return Kernels
 
 
 def tidy(notebook, *, keep_sound):

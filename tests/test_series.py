@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -6,7 +7,7 @@ import pytest
 
 from audiointerp import series
 from audiointerp.errors import MissingDataError
-from audiointerp.series import SCRIPTS, execute, find_scripts, run_series, tidy
+from audiointerp.series import PROFILES, execute, find_scripts, profile_parameters, run_series, tidy
 
 GOOD = """
 # %% [markdown]
@@ -54,10 +55,11 @@ def test_scripts_are_found_in_reading_order(tmp_path):
     assert [path.name for path in find_scripts(scripts=tmp_path)] == ["01_a.py", "02_b.py", "10_c.py"]
     assert [path.name for path in find_scripts(["10", "01"], tmp_path)] == ["01_a.py", "10_c.py"]
     assert [path.name for path in find_scripts(["b"], tmp_path)] == ["02_b.py"]
+    assert [path.name for path in find_scripts(["2"], tmp_path)] == ["02_b.py"]
     assert [path.name for path in find_scripts(["02_b"], tmp_path)] == ["02_b.py"]
 
 
-@pytest.mark.parametrize("only", [["07"], ["01", "07"], ["01", "data"]])
+@pytest.mark.parametrize("only", [["07"], ["01", "07"], ["01", "data"], ["0"], ["01", ""], ["_"]])
 def test_a_notebook_that_is_not_there_is_named(tmp_path, only):
     write_scripts(tmp_path, nb01_a="", nb02_b="")
     with pytest.raises(MissingDataError, match=rf"--only {only[-1]}: no such notebook. There are 01_a, 02_b"):
@@ -71,7 +73,8 @@ def test_no_scripts_at_all(tmp_path):
 
 
 def test_the_series_of_the_repository_is_found():
-    assert find_scripts(["01"])[0].parent == SCRIPTS
+    folder = Path(__file__).parents[1] / "notebooks" / "scripts"
+    assert find_scripts() == sorted(folder.glob("[0-9]*.py")) and len(find_scripts()) >= 9
 
 
 # Running them
@@ -113,7 +116,7 @@ def test_a_failing_cell_is_reported_with_its_error(ran):
 
 def test_what_is_written(ran):
     names = {path.name for path in ran[0].iterdir()}
-    assert names == {"01_good.ipynb", "01_good.html", "02_failing.failed.ipynb", "02_failing.failed.html"}
+    assert names == {"01_good.ipynb", "01_good.html", "02_failing.failed.ipynb", "02_failing.failed.html", "run.log"}
     assert "<h1" in (ran[0] / "01_good.html").read_text(encoding="utf-8")
 
 
@@ -146,7 +149,7 @@ def pretend(monkeypatch, tmp_path):
     """Runs without a kernel: what `execute` gives is given here."""
 
     def run(notebook, error="", profile="demo", **options):
-        monkeypatch.setattr(series, "execute", lambda script, parameters: (notebook, error))
+        monkeypatch.setattr(series, "execute", lambda *_: (notebook, error))
         scripts = write_scripts(tmp_path / "scripts", nb01_a="")
         run_series(profile, tmp_path / "out", scripts=scripts, **options)
         return tmp_path / "out"
@@ -192,13 +195,28 @@ def test_recorded_without_data_is_an_error_before_anything_runs(pretend, monkeyp
         pretend(notebook_with(), profile="recorded")
 
 
-def test_relative_folders_hold_for_notebooks_that_run_elsewhere(pretend, monkeypatch, tmp_path):
+SAYING = """
+# %%
+import os
+print(os.environ["AUDIOINTERP_CACHE"], os.environ["AUDIOINTERP_DATA"])
+os.write(2, b"from the depths\\n")
+"""
+
+
+def test_the_terminal_stays_clean_and_relative_folders_hold_for_kernels(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)
     for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):
         monkeypatch.setenv(name, name.lower())
-    pretend(notebook_with())
-    for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):
-        assert os.environ[name] == str(tmp_path / name.lower())
+    before = dict(os.environ)
+    run_series("demo", tmp_path / "out", scripts=write_scripts(tmp_path / "scripts", nb01_a=SAYING))
+    assert dict(os.environ) == before
+    texts = texts_of(nbformat.read(tmp_path / "out" / "01_a.ipynb", as_version=4))
+    assert f"{tmp_path}/audiointerp_cache {tmp_path}/audiointerp_data\n" in texts
+    log = (tmp_path / "out" / "run.log").read_text()
+    assert log.startswith("--- 01_a\n") and "from the depths" in log + "".join(texts)
+    out, err = capfd.readouterr()
+    assert out.startswith("01_a: ") and out.count("\n") == 1
+    assert "depths" not in out + err and err.count("\n") <= 1
 
 
 def test_pictures_of_tagged_cells_become_figures(pretend, tmp_path):
@@ -254,9 +272,69 @@ def test_data_of_the_run_is_removed():
 
 
 def test_the_table_has_a_row_a_notebook(monkeypatch, tmp_path):
-    monkeypatch.setattr(
-        series, "execute", lambda script, parameters: (notebook_with(), "" if "a" in script.stem else "x")
-    )
+    monkeypatch.setattr(series, "execute", lambda script, *_: (notebook_with(), "" if "a" in script.stem else "x"))
     table = run_series("demo", tmp_path / "out", scripts=write_scripts(tmp_path / "s", nb01_a="", nb02_b=""))
     assert isinstance(table, pd.DataFrame) and list(table.columns) == ["notebook", "seconds", "error"]
     assert table[["notebook", "error"]].to_numpy().tolist() == [["01_a", ""], ["02_b", "x"]]
+
+
+# Profiles
+
+
+def test_demo_needs_neither_data_nor_weights(monkeypatch):
+    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
+    parameters = profile_parameters("demo")
+    assert (parameters["DATA"], parameters["VGGISH"], parameters["YAMNET"]) == ("synthetic", "random", "random")
+    assert parameters["WIDTH"] < 1
+
+
+def test_recorded_needs_a_data_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
+    with pytest.raises(MissingDataError, match="AUDIOINTERP_DATA, which is not set"):
+        profile_parameters("recorded")
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path / "gone"))
+    with pytest.raises(MissingDataError, match="no such folder"):
+        profile_parameters("recorded")
+
+
+def test_recorded_trains_vggish_from_random_weights_only_where_its_checkpoint_is_absent(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    assert profile_parameters("recorded") == {**PROFILES["recorded"], "VGGISH": "random"}
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "vggish_model.ckpt").touch()
+    assert profile_parameters("recorded") == PROFILES["recorded"]
+    assert PROFILES["recorded"]["VGGISH"] == "audioset"
+
+
+def test_recorded_takes_the_pruned_soundnet_only_where_it_is_the_one_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    assert profile_parameters("recorded")["SOUNDNET"] == "official"
+    (tmp_path / "weights" / "soundnet_pruned.npz").touch()
+    assert profile_parameters("recorded")["SOUNDNET"] == "pruned"
+    (tmp_path / "weights" / "sound8.npy").touch()
+    assert profile_parameters("recorded")["SOUNDNET"] == "official"
+
+
+def test_recorded_leaves_conv7_out_only_where_the_other_published_features_are_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    assert "LAYERS" not in profile_parameters("recorded")
+    (tmp_path / "soundnet").mkdir()
+    (tmp_path / "soundnet" / "X.npy").touch()
+    assert profile_parameters("recorded")["LAYERS"] == ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6"]
+    (tmp_path / "soundnet" / "X_out_7.npy").touch()
+    assert "LAYERS" not in profile_parameters("recorded")
+
+
+def test_an_unknown_profile_names_those_there_are():
+    with pytest.raises(MissingDataError, match="'quick': expected one of demo, recorded, full"):
+        profile_parameters("quick")
+
+
+def test_recorded_compares_song_features_only_where_the_published_table_is_at_hand(monkeypatch, tmp_path):
+    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
+    assert "PUBLISHED" not in profile_parameters("recorded")
+    (tmp_path / "gtzan").mkdir()
+    (tmp_path / "gtzan" / "features_30_sec.csv").touch()
+    assert profile_parameters("recorded")["PUBLISHED"] is True
+    assert "PUBLISHED" not in PROFILES["recorded"]

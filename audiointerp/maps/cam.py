@@ -69,6 +69,7 @@ def cam(
     Zhou et al., Learning deep features for discriminative localization, CVPR 2016.
     """
     classes, names = check_request(network, patches, labels, upsample)
+    precision = "float32" if precision == "auto" else precision
     grids, means, head = _evidence(network, patches, classes, precision, batch_size, progress, "CAM")
     maps = from_grid(
         grids,
@@ -80,6 +81,7 @@ def cam(
         method="cam",
         settings={"pool": head.pool, "upsample": upsample},
         units="logit",
+        precision=precision,
     )
     if not details:
         return maps
@@ -150,6 +152,7 @@ def crm(
     own = [name for name in asked if name != ALL_CLASSES or name in every]
     check_request(network, patches, own or (None if asked else asked), upsample)
     names = list(dict.fromkeys(asked))
+    precision = "float32" if precision == "auto" else precision
     grids, _, head = _evidence(network, patches, list(range(len(every))), precision, batch_size, progress, "CRM")
     lost = grids / (grids.shape[2] * grids.shape[3])
     terms = [lost[:, every.index(name)] ** 2 if name in own else (lost**2).sum(axis=1) for name in names]
@@ -163,6 +166,7 @@ def crm(
         method="crm",
         settings={"pool": head.pool, "upsample": upsample},
         units="logit²",
+        precision=precision,
     )
     if not details:
         return maps
@@ -187,7 +191,7 @@ def _evidence(network, patches, classes, precision, batch_size, progress, title)
 
     batch = batch_size_for(network, batch_size)
     head = pooled_head(network)
-    network = as_precision(network, "float32" if precision == "auto" else precision)
+    network = as_precision(network, precision)
     model = keras.Model(network.inputs[0], pooled_head(network).features)
     kernel = head.kernel[:, classes]
 

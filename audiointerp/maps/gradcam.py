@@ -63,7 +63,8 @@ def gradcam(
     """
     classes, names = check_request(network, patches, labels, upsample)
     batch = batch_size_for(network, batch_size)
-    network = as_precision(network, "float32" if precision == "auto" else precision)
+    precision = "float32" if precision == "auto" else precision
+    network = as_precision(network, precision)
     target = grid_of(network, layer)
     grids = _grids(network, target.tensor, classes)
     grid = in_batches(grids, patches.data, batch_size=batch, title="Grad-CAM", progress=progress)
@@ -77,6 +78,7 @@ def gradcam(
         method="gradcam",
         settings={"layer": target.name, "upsample": upsample},
         units="logit",
+        precision=precision,
     )
 
 

@@ -12,7 +12,7 @@ import scipy.ndimage
 from tqdm import tqdm
 
 from ..networks.graph import grid_of, logits_of
-from ..networks.precision import as_precision
+from ..networks.precision import as_precision, chosen_precision
 from ..networks.running import batch_size_for, in_batches, outputs_of
 from .arrays import check_request, from_grid, map_array
 
@@ -150,6 +150,7 @@ def scorecam(
         method="scorecam",
         settings={"layer": target.name, "filters": filters, "upsample": upsample},
         units="activation",
+        precision=chosen_precision(precision),
     )
 
 

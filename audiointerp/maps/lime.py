@@ -3,6 +3,7 @@
 import numpy as np
 import xarray as xr
 
+from ..networks.precision import chosen_precision
 from ..networks.running import UNITS, check_score
 from .arrays import check_request, class_array, grid_axis, label_coords, map_array
 from .perturbation import perturbed_scores
@@ -112,6 +113,7 @@ def lime(
     settings = {"samples": int(samples), "regions": regions if isinstance(regions, str) else "given"}
     settings |= {"count": int(sizes.max()), "fill": fill, "kernel_width": kernel_width, "score": score, "seed": seed}
     about = {"method": "lime", "settings": settings, "network": network, "units": UNITS[score]}
+    about["precision"] = chosen_precision(precision)
     if upsample is None:
         rows, columns = grid_shape(region.shape[1:], count)
         axes = grid_axis(patches.time, rows), grid_axis(patches.frequency, columns)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from ..networks.precision import chosen_precision
 from ..networks.running import UNITS, check_score
 from .arrays import at, check_request, class_array, grid_array, map_array
 from .perturbation import perturbed_scores
@@ -93,6 +94,7 @@ def occlusion(
     axes = _centres(patches.time, rows), _centres(patches.frequency, columns)
     settings = {"mask": list(mask), "stride": list(stride), "fill": fill, "score": score}
     about = {"method": "occlusion", "settings": settings, "network": network, "units": UNITS[score]}
+    about["precision"] = chosen_precision(precision)
     if upsample is None:
         maps = map_array(patches, names, grid, axes=axes, **about)
     else:

@@ -41,6 +41,11 @@ def check_precision(precision):
         raise ValueError(f"precision={precision!r}: expected 'auto', 'float32' or 'bfloat16'.")
 
 
+def chosen_precision(precision):
+    """What a precision means here: "float32" or "bfloat16"."""
+    return "bfloat16" if is_reduced(precision) else "float32"
+
+
 def is_reduced(precision):
     """Whether a precision means bfloat16 here."""
     return precision == "bfloat16" or (precision == "auto" and gains_from_bfloat16())

@@ -3,7 +3,6 @@ import os
 import pytest
 
 from audiointerp.errors import CacheError, MissingDataError
-from audiointerp.series import PROFILES, profile_parameters
 from audiointerp.storage.folders import cache_folder, data_folder
 
 
@@ -65,62 +64,3 @@ def test_a_read_only_cache_is_an_error(monkeypatch, tmp_path):
             cache_folder()
     finally:
         tmp_path.chmod(0o700)
-
-
-def test_demo_needs_neither_data_nor_weights(monkeypatch):
-    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
-    parameters = profile_parameters("demo")
-    assert (parameters["DATA"], parameters["VGGISH"], parameters["YAMNET"]) == ("synthetic", "random", "random")
-    assert parameters["WIDTH"] < 1
-
-
-def test_recorded_needs_a_data_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
-    with pytest.raises(MissingDataError, match="AUDIOINTERP_DATA, which is not set"):
-        profile_parameters("recorded")
-    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path / "gone"))
-    with pytest.raises(MissingDataError, match="no such folder"):
-        profile_parameters("recorded")
-
-
-def test_recorded_trains_vggish_from_random_weights_only_where_its_checkpoint_is_absent(monkeypatch, tmp_path):
-    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
-    assert profile_parameters("recorded") == {**PROFILES["recorded"], "VGGISH": "random"}
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "vggish_model.ckpt").touch()
-    assert profile_parameters("recorded") == PROFILES["recorded"]
-    assert PROFILES["recorded"]["VGGISH"] == "audioset"
-
-
-def test_recorded_takes_the_pruned_soundnet_only_where_it_is_the_one_at_hand(monkeypatch, tmp_path):
-    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
-    (tmp_path / "weights").mkdir()
-    assert profile_parameters("recorded")["SOUNDNET"] == "official"
-    (tmp_path / "weights" / "soundnet_pruned.npz").touch()
-    assert profile_parameters("recorded")["SOUNDNET"] == "pruned"
-    (tmp_path / "weights" / "sound8.npy").touch()
-    assert profile_parameters("recorded")["SOUNDNET"] == "official"
-
-
-def test_recorded_leaves_conv7_out_only_where_the_other_published_features_are_at_hand(monkeypatch, tmp_path):
-    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
-    assert "LAYERS" not in profile_parameters("recorded")
-    (tmp_path / "soundnet").mkdir()
-    (tmp_path / "soundnet" / "X.npy").touch()
-    assert profile_parameters("recorded")["LAYERS"] == ["conv1", "conv2", "conv3", "conv4", "conv5", "conv6"]
-    (tmp_path / "soundnet" / "X_out_7.npy").touch()
-    assert "LAYERS" not in profile_parameters("recorded")
-
-
-def test_an_unknown_profile_names_those_there_are():
-    with pytest.raises(MissingDataError, match="'quick': expected one of demo, recorded, full"):
-        profile_parameters("quick")
-
-
-def test_recorded_compares_song_features_only_where_the_published_table_is_at_hand(monkeypatch, tmp_path):
-    monkeypatch.setenv("AUDIOINTERP_DATA", str(tmp_path))
-    assert "PUBLISHED" not in profile_parameters("recorded")
-    (tmp_path / "gtzan").mkdir()
-    (tmp_path / "gtzan" / "features_30_sec.csv").touch()
-    assert profile_parameters("recorded")["PUBLISHED"] is True
-    assert "PUBLISHED" not in PROFILES["recorded"]
