@@ -219,13 +219,14 @@ def _kernels_that_log_to(file):
     """A class of kernel managers whose kernels write to a file instead of the terminal."""
     from jupyter_client.manager import AsyncKernelManager
 
+    # Notebooks run in a folder of their own.
+    given = {name: os.environ.get(name) for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE")}
+    own = {name: os.path.abspath(os.path.expanduser(folder)) for name, folder in given.items() if folder}
+
     class Kernels(AsyncKernelManager):
         async def start_kernel(self, **options):
-            own = {"TF_CPP_MIN_LOG_LEVEL": "2"} | (options.pop("env", None) or os.environ)
-            for name in ("AUDIOINTERP_DATA", "AUDIOINTERP_CACHE"):  # notebooks run in a folder of their own
-                if own.get(name):
-                    own[name] = os.path.abspath(os.path.expanduser(own[name]))
-            return await super().start_kernel(env=own, stdout=file, stderr=file, **options)
+            env = {"TF_CPP_MIN_LOG_LEVEL": "2"} | (options.pop("env", None) or os.environ) | own
+            return await super().start_kernel(env=env, stdout=file, stderr=file, **options)
 
     return Kernels
 

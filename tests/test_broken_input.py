@@ -268,21 +268,21 @@ RECIPE = Recipe(epochs=2, batch_size=10, validate_every=10)
 @pytest.mark.parametrize("name", ["network.keras", "history.csv"])
 def test_a_trained_network_in_the_cache_cut_in_half_is_trained_again(network, toy, own_cache, capsys, name):
     patches = toy(40)
-    trained, history = fine_tune(network, patches, patches, RECIPE, verbose=False)
+    trained, history = fine_tune(network, patches, patches, RECIPE, progress=False)
     cut_in_half(next(own_cache.rglob(name)))
-    again, history_again = fine_tune(network, patches, patches, RECIPE, verbose=False)
+    again, history_again = fine_tune(network, patches, patches, RECIPE, progress=False)
     assert "trained network in the cache cannot be read" in capsys.readouterr().out
     assert len(history_again) == len(history) == 8
     for one, two in zip(trained.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, atol=1e-5)
-    fine_tune(network, patches, patches, RECIPE, verbose=False)
+    fine_tune(network, patches, patches, RECIPE, progress=False)
     assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("name", ["state.keras", "state.csv"])
 def test_the_state_of_an_interrupted_training_cut_in_half(network, toy, own_cache, capsys, monkeypatch, name):
     patches = toy(40)
-    expected, _ = fine_tune(network, patches, patches, RECIPE, cache=False, verbose=False)
+    expected, _ = fine_tune(network, patches, patches, RECIPE, cache=False, progress=False)
     with monkeypatch.context() as patch:
         original = fitting.save_network
 
@@ -292,9 +292,9 @@ def test_the_state_of_an_interrupted_training_cut_in_half(network, toy, own_cach
 
         patch.setattr(fitting, "save_network", save_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            fine_tune(network, patches, patches, RECIPE, verbose=False)
+            fine_tune(network, patches, patches, RECIPE, progress=False)
     cut_in_half(next(own_cache.rglob(name)))
-    trained, history = fine_tune(network, patches, patches, RECIPE, verbose=False)
+    trained, history = fine_tune(network, patches, patches, RECIPE, progress=False)
     assert "state of an interrupted training cannot be read" in capsys.readouterr().out
     assert list(history["iteration"]) == list(range(1, 9))
     for one, two in zip(trained.get_weights(), expected.get_weights(), strict=True):
@@ -322,7 +322,7 @@ def test_an_unwritable_cache_folder(unwritable, sounds, network, toy, capsys):
     with pytest.raises(CacheError, match=message):
         embed(network, patches)
     with pytest.raises(CacheError, match=message):
-        fine_tune(network, patches, patches, RECIPE, verbose=False)
+        fine_tune(network, patches, patches, RECIPE, progress=False)
     assert cli.main(["cache"]) == 1
     assert "cannot be written to" in capsys.readouterr().err
 

@@ -338,7 +338,7 @@ def test_real_files_are_the_published_ones(real_data):
 @pytest.mark.realdata
 def test_first_layers_of_real_clips_are_the_published_rows(real_data):
     """Every clip of ESC-10's folds 1 to 3 is a row of its own, with its own label, to rounding."""
-    network = soundnet("pruned", frontend=replace(SOUNDNET, longest=220_500))
+    network = soundnet(weights="pruned", frontend=replace(SOUNDNET, longest=220_500))
     clips = datasets.load("esc10")
     clips = clips[clips["fold"] <= 3]
     assert len(clips) == 240

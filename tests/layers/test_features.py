@@ -30,7 +30,7 @@ SHORT = WaveformFrontEnd(shortest=1, sample_rate=8_000)
 
 def with_heads(frontend=SOUNDNET, seed=2):
     """A narrow SoundNet of random weights that also has both heads."""
-    narrow = stirred(soundnet("random", width=1 / 16, frontend=frontend), seed)
+    narrow = stirred(soundnet(weights="random", width=1 / 16, frontend=frontend), seed)
     arrays = {}
     for layer in narrow.layers:
         parts = ("gamma", "beta", "mean", "var") if layer.name.endswith("_bn") else ("weights", "biases")
@@ -40,7 +40,7 @@ def with_heads(frontend=SOUNDNET, seed=2):
     for name, classes in (("conv8", 5), ("conv8_2", 3)):
         arrays[f"{name}/weights"] = rng.normal(0, 0.1, (8, arrays["conv7/biases"].size, classes))
         arrays[f"{name}/biases"] = rng.normal(0, 0.1, classes)
-    return soundnet(arrays, frontend=frontend)
+    return soundnet(weights=arrays, frontend=frontend)
 
 
 def stirred(network, seed=2):
@@ -58,7 +58,7 @@ def stirred(network, seed=2):
 @pytest.fixture
 def narrow():
     """A narrow SoundNet of random weights on short sounds."""
-    return stirred(soundnet("random", width=1 / 8, frontend=SHORT))
+    return stirred(soundnet(weights="random", width=1 / 8, frontend=SHORT))
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_layer_ends_where_the_network_branches(deeper):
 
 
 def test_head_is_left_out_and_the_rest_is_found_after_saving(tmp_path):
-    network = soundnet("random", width=1 / 16, labels=LABELS)
+    network = soundnet(weights="random", width=1 / 16, labels=LABELS)
     assert list(layer_outputs(network)) == [f"conv{number}" for number in range(1, 8)]
     network.save(tmp_path / "network.keras")
     again = keras.saving.load_model(tmp_path / "network.keras")
@@ -339,7 +339,7 @@ def test_layers_come_from_the_first_to_the_last_and_each_once(narrow, clips):
 def test_front_end_decides_what_the_network_hears(clips):
     """Rate, channel, shortest and longest come from the network's own front end."""
     frontend = WaveformFrontEnd(sample_rate=4_000, shortest=6_000, longest=4_000, channel=None)
-    network = stirred(soundnet("random", width=1 / 16, frontend=frontend))
+    network = stirred(soundnet(weights="random", width=1 / 16, frontend=frontend))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = features_of(network, clips, layers=["conv2"])["conv2"]
@@ -375,7 +375,7 @@ def test_flattening_and_averaging_do_not_share_the_cache(narrow, clips):
 def test_clips_are_computed_once(narrow, clips, no_computing, tmp_path):
     first = features_of(narrow, clips)
     no_computing()
-    same = soundnet("random", width=1 / 8, frontend=SHORT)
+    same = soundnet(weights="random", width=1 / 8, frontend=SHORT)
     same.set_weights(narrow.get_weights())
     for network in (narrow, same):
         again = features_of(network, clips)
@@ -407,7 +407,7 @@ def test_other_sounds_or_weights_are_computed_again(narrow, clips, no_computing,
         kernel, bias = narrow.get_layer("conv1").get_weights()
         narrow.get_layer("conv1").set_weights([kernel, bias + 0.01])
     elif change == "front end":
-        other = soundnet("random", width=1 / 8, frontend=replace(SHORT, longest=5_500))
+        other = soundnet(weights="random", width=1 / 8, frontend=replace(SHORT, longest=5_500))
         other.set_weights(narrow.get_weights())
         narrow = other
     elif change == "order":

@@ -39,11 +39,11 @@ def pruned(rng, *, heads=(), positive=False):
 
 
 def tiny(frontend=SOUNDNET, labels=None, **options):
-    return soundnet("random", width=0.05, frontend=frontend, labels=labels, **options)
+    return soundnet(weights="random", width=0.05, frontend=frontend, labels=labels, **options)
 
 
 def test_table_of_known_numbers(rng):
-    table = layer_table(soundnet(pruned(rng, heads=HEADS)))
+    table = layer_table(soundnet(weights=pruned(rng, heads=HEADS)))
     assert list(table.index) == list(FILTERS) and table.index.name == "layer"
     assert list(table.columns) == ["filters", "taps", "step", "field", "step (ms)", "field (ms)"]
     assert table["filters"].to_dict() == FILTERS
@@ -55,7 +55,7 @@ def test_table_of_known_numbers(rng):
 
 @pytest.mark.parametrize("head", HEADS)
 def test_one_head_alone(rng, head):
-    table = layer_table(soundnet(pruned(rng, heads=[head])))
+    table = layer_table(soundnet(weights=pruned(rng, heads=[head])))
     assert list(table.index) == [*CONVS, head]
     assert (table.loc[head, "step"], table.loc[head, "field"]) == (65_536, 320_542)
 
@@ -63,7 +63,7 @@ def test_one_head_alone(rng, head):
 @pytest.mark.parametrize("name", FILTERS)
 def test_a_position_hears_as_many_samples_as_the_table_says(rng, name):
     """One click at a time, through weights that cannot cancel: which positions change?"""
-    network = soundnet(pruned(rng, heads=HEADS, positive=True))
+    network = soundnet(weights=pruned(rng, heads=HEADS, positive=True))
     layer = keras.Model(network.input, layer_outputs(network)[name])
     row = layer_table(network).loc[name]
     step, field, samples = int(row["step"]), int(row["field"]), int(2 * row["field"] + 4 * row["step"] + 4_000)
@@ -88,7 +88,7 @@ def test_a_position_hears_as_many_samples_as_the_table_says(rng, name):
 
 @pytest.mark.parametrize("name", CONVS[:5])
 def test_sound_that_comes_a_step_later_is_heard_a_position_later(rng, name):
-    network = soundnet("random", width=0.25)
+    network = soundnet(weights="random", width=0.25)
     layer = keras.Model(network.input, layer_outputs(network)[name])
     row = layer_table(network).loc[name]
     step, field = int(row["step"]), int(row["field"])
@@ -104,7 +104,7 @@ def test_sound_that_comes_a_step_later_is_heard_a_position_later(rng, name):
 
 @pytest.mark.parametrize("name", CONVS[:4])
 def test_a_changed_sample_changes_no_more_positions_than_hear_it(rng, name):
-    network = soundnet("random", width=0.25)
+    network = soundnet(weights="random", width=0.25)
     layer = keras.Model(network.input, layer_outputs(network)[name])
     row = layer_table(network).loc[name]
     waveform = rng.normal(0, 0.1, (1, int(4 * row["field"]), 1)).astype(np.float32)
@@ -120,8 +120,8 @@ def test_a_changed_sample_changes_no_more_positions_than_hear_it(rng, name):
 
 
 def test_a_network_with_labels_has_the_same_layers(rng):
-    plain = layer_table(soundnet(pruned(rng)))
-    assert layer_table(soundnet(pruned(rng), labels=LABELS)).equals(plain)
+    plain = layer_table(soundnet(weights=pruned(rng)))
+    assert layer_table(soundnet(weights=pruned(rng), labels=LABELS)).equals(plain)
     assert list(plain.index) == CONVS
 
 
@@ -195,7 +195,7 @@ def test_the_front_end_is_saved_with_the_network(tmp_path):
 
 
 def test_two_heads_keep_theirs(rng):
-    network = soundnet(pruned(rng, heads=HEADS))
+    network = soundnet(weights=pruned(rng, heads=HEADS))
     copy = with_frontend(network, FASTER)
     waveform = rng.normal(0, 0.1, (1, 330_000, 1)).astype(np.float32)
     for one, two in zip(network.predict(waveform, verbose=0), copy.predict(waveform, verbose=0), strict=True):
