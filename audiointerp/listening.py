@@ -417,6 +417,15 @@ def players(heard, title=None):
     -------
     IPython.display.HTML
         The sounds are inside it: it works without a kernel.
+
+    Raises
+    ------
+    AttributeError
+        If these are not the sounds of `listen`.
+
+    Examples
+    --------
+    >>> players(listen("dog.wav", maps[0].sel(label="dog")))  # doctest: +SKIP
     """
     from IPython.display import HTML
 

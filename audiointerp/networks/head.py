@@ -21,11 +21,22 @@ def add_head(body, labels, frontend=VGGISH, *, seed=0):
     labels : sequence of str
         Class names, at least two, none twice.
     frontend : FrontEnd or WaveformFrontEnd
+        That the network is made for; it travels with it.
     seed : int
+        For the new layer's weights.
 
     Returns
     -------
     keras.Model [(n, ...) -> (n, classes)]
+
+    Raises
+    ------
+    UnknownLabelError
+        If there are fewer than two class names, or one stands twice.
+
+    Examples
+    --------
+    >>> network = add_head(body, ["dog", "rain"], YAMNET)  # doctest: +SKIP
     """
     labels = [str(label) for label in labels]
     if len(labels) < 2 or len(set(labels)) < len(labels):
@@ -38,7 +49,23 @@ def add_head(body, labels, frontend=VGGISH, *, seed=0):
 def labels_of(network):
     """Class names of a network, in the order of its outputs.
 
-    Networks made elsewhere, without `ClassScores`, have their outputs' numbers as names.
+    Parameters
+    ----------
+    network : keras.Model [(n, ...) -> (n, classes)]
+        One made elsewhere, without `add_head`, has its outputs' numbers as names.
+
+    Returns
+    -------
+    list of str [classes]
+
+    Raises
+    ------
+    AttributeError
+        If it is no Keras model with one output.
+
+    Examples
+    --------
+    >>> labels_of(network)  # doctest: +SKIP
     """
     last = network.layers[-1]
     return list(last.labels) if isinstance(last, ClassScores) else [str(i) for i in range(network.output_shape[-1])]
@@ -47,10 +74,23 @@ def labels_of(network):
 def frontend_of(network):
     """Front end that a network was made for.
 
+    Parameters
+    ----------
+    network : keras.Model
+        From `add_head`, or loaded.
+
+    Returns
+    -------
+    FrontEnd or WaveformFrontEnd
+
     Raises
     ------
     WeightsError
         If the network does not carry one.
+
+    Examples
+    --------
+    >>> patches = make_patches(clips, frontend_of(network))  # doctest: +SKIP
     """
     for layer in reversed(network.layers):
         if isinstance(layer, (ClassScores, ScaleWaveform)):

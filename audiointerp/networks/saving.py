@@ -36,10 +36,23 @@ def save_network(network, path):
 
     Written beside the target first, so that an interruption leaves the old file as it was.
 
+    Parameters
+    ----------
+    network : keras.Model
+    path : str or Path
+
+    Returns
+    -------
+    pathlib.Path
+
     Raises
     ------
     OSError
         If the disk is full or the folder cannot be written to; nothing is left behind.
+
+    Examples
+    --------
+    >>> save_network(network, "dogs.keras")  # doctest: +SKIP
     """
     path = Path(path)
     write_whole(path, network.save)
@@ -49,10 +62,23 @@ def save_network(network, path):
 def load_network(path):
     """Load a network saved by `save_network`; it alone can classify a sound.
 
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    keras.Model
+
     Raises
     ------
     WeightsError
         If there is no such file or it is not a saved network.
+
+    Examples
+    --------
+    >>> network = load_network("dogs.keras")  # doctest: +SKIP
+    >>> predict(network, make_patches(clips, frontend_of(network)))  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():

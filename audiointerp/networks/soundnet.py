@@ -85,6 +85,10 @@ def soundnet(labels=None, *, weights="official", width=1.0, seed=0, frontend=SOU
     ----------
     Aytar, Vondrick & Torralba, NIPS 2016; layers as in github.com/pseeth/soundnet_keras; the pruned network by
     Singh, Rajan & Bhavsar, "Deep hidden analysis: a statistical framework to prune feature maps", ICASSP 2019.
+
+    Examples
+    --------
+    >>> layers = layer_features(soundnet(), clips)  # doctest: +SKIP
     """
     if isinstance(weights, str) and weights == "random":
         arrays = {}

@@ -63,6 +63,10 @@ def vggish(labels, *, weights="audioset", width=1.0, seed=0, frontend=VGGISH, sh
     References
     ----------
     Hershey et al., ICASSP 2017; last layer `EmbeddingBatch` as in MathWorks' ``vggish``.
+
+    Examples
+    --------
+    >>> vggish(["dog", "rain"], weights="random", width=0.25)  # doctest: +SKIP
     """
     if weights != "random" and width != 1:
         raise WeightsError(f"width {width} with weights {weights!r}: pretrained weights exist for width 1 only.")

@@ -69,6 +69,10 @@ def yamnet(labels, *, weights="audioset", width=1.0, seed=0, frontend=YAMNET):
     References
     ----------
     ``yamnet.py`` of the TensorFlow Model Garden; Howard et al., MobileNets, 2017.
+
+    Examples
+    --------
+    >>> network, _ = fine_tune(yamnet(labels), train, validation, Recipe(trainable="head"))  # doctest: +SKIP
     """
     if weights != "random" and width != 1:
         raise WeightsError(f"width {width} with weights {weights!r}: pretrained weights exist for width 1 only.")

@@ -57,6 +57,10 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     References
     ----------
     MathWorks, "Investigate audio classifications using deep learning interpretability techniques".
+
+    Examples
+    --------
+    >>> network, history = fine_tune(vggish(labels), train, validation, Recipe(epochs=5))  # doctest: +SKIP
     """
     recipe = recipe or Recipe()
     for patches, use in ((train, "train on"), (validation, "validate with")):

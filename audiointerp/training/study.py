@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 import pandas as pd
 
-from .. import datasets
+from ..datasets.catalogue import load
 from ..datasets.splits import split
 from ..networks.build import GENRE, build_network
 from ..networks.head import frontend_of
@@ -78,8 +78,12 @@ def prepare(
         If there is no such network.
     AudioInterpError
         As the steps raise it.
+
+    Examples
+    --------
+    >>> study = prepare("my_sounds", "yamnet", by="source")  # doctest: +SKIP
     """
-    clips = data if isinstance(data, pd.DataFrame) else datasets.load(data)
+    clips = data if isinstance(data, pd.DataFrame) else load(data)
     parts = split(clips, by, fold=fold, seed=seed)
     untrained = build_network(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
     overlap = 0.0 if network in GENRE else 0.75

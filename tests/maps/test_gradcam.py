@@ -6,7 +6,6 @@ import tensorflow as tf
 from scipy import ndimage
 
 from audiointerp.maps import explain
-from audiointerp.maps.arrays import upsampled
 from audiointerp.maps.gradcam import gradcam
 from audiointerp.networks.graph import grid_of
 from audiointerp.networks.head import add_head
@@ -86,28 +85,6 @@ def test_upsampling_of_keras_vis_differs(network_of, patches_of, correlation):
     zoomed = ndimage.zoom(grid, (1, 4, 4), order=1)
     np.testing.assert_allclose(theirs, zoomed, rtol=1e-4, atol=1e-6)
     assert 0.9 < correlation(details["map"], theirs) < 0.9999
-
-
-@pytest.mark.parametrize(("grid", "shape"), [((12, 8), (96, 64)), ((5, 3), (37, 23)), ((1, 4), (8, 9))])
-def test_upsampling(grid, shape):
-    values = np.random.default_rng(0).normal(size=(2, *grid)).astype(np.float32)
-    factors = (1, shape[0] / grid[0], shape[1] / grid[1])
-    expected = [ndimage.zoom(v[None], factors, order=1, mode="nearest", grid_mode=True)[0] for v in values]
-    np.testing.assert_allclose(upsampled(values, shape, "linear"), expected, atol=1e-5)
-    nearest = upsampled(values, shape, "nearest")
-    for i in range(shape[0]):
-        for j in range(shape[1]):
-            cell = values[:, int((i + 0.5) * grid[0] / shape[0]), int((j + 0.5) * grid[1] / shape[1])]
-            np.testing.assert_array_equal(nearest[:, i, j], cell)
-
-
-def test_grid_coordinates(network_of, patches_of):
-    """A grid cell of 4 × 4 has its centre between its second and third frame and band."""
-    patches = patches_of((96, 64), n=1)
-    grid = gradcam(network_of((96, 64)), patches, upsample=None)
-    assert grid.shape == (1, 3, 24, 16)
-    np.testing.assert_allclose(grid.time[5], patches.time[[21, 22]].mean())
-    np.testing.assert_allclose(grid.frequency[3], patches.frequency[[13, 14]].mean())
 
 
 def test_default_layer(network_of):

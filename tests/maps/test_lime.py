@@ -7,7 +7,7 @@ from sklearn.metrics import pairwise_distances
 
 from audiointerp.maps import explain
 from audiointerp.maps.lime import fit_ridge, lime, random_choices
-from audiointerp.maps.regions import grid_regions, grid_shape, regions_of
+from audiointerp.maps.regions import grid_regions, grid_shape
 
 
 def kernel(distance, width=0.25):
@@ -113,48 +113,6 @@ def test_random_choices():
     assert kept[0].all()
     np.testing.assert_allclose(kept.mean(axis=0), 0.5, atol=0.07)
     np.testing.assert_array_equal(kept[:, :12], random_choices(1000, 12, 5))
-
-
-@pytest.mark.parametrize(
-    ("shape", "grid"), [((96, 64), (8, 6)), ((64, 96), (6, 8)), ((37, 23), (9, 5)), ((2, 2), (2, 2))]
-)
-def test_grid(shape, grid):
-    assert grid_shape(shape) == grid
-    region = grid_regions(shape, grid)
-    sizes = np.bincount(region.ravel())
-    assert len(sizes) == grid[0] * grid[1]
-    assert sizes.min() > 0
-
-
-def test_grid_cells_are_rectangles(patches_of):
-    region = regions_of(patches_of((96, 64), n=1))[0]
-    assert (region[:12, :10] == 0).all()
-    assert region[12, 0] == 6
-    assert region[-1, -1] == 47
-
-
-def test_superpixels(patches_of):
-    patches = patches_of((96, 64), n=2)
-    patches.data[0, 30:50, 10:40] += 20
-    region = regions_of(patches, "superpixels", 30)
-    for one in region:
-        np.testing.assert_array_equal(np.unique(one), np.arange(one.max() + 1))
-        assert 10 < one.max() < 80
-    inside = np.zeros((96, 64), bool)
-    inside[30:50, 10:40] = True
-    assert not set(region[0][inside]) & set(region[0][~inside])
-
-
-def test_superpixels_of_silence(patches_of):
-    patches = patches_of((96, 64), n=1)
-    patches.data[:] = -4.6
-    assert regions_of(patches, "superpixels").max() > 5
-
-
-def test_any_numbering_of_regions(patches_of):
-    given = np.full((37, 23), 7)
-    given[:10] = -3
-    np.testing.assert_array_equal(regions_of(patches_of(n=2), given)[1], (given == 7).astype(int))
 
 
 def test_options_in_settings(network_of, patches_of):

@@ -12,7 +12,7 @@ from audiointerp.sound.patches import make_patches
 from audiointerp.training import study
 from audiointerp.training.augmentation import Augmentation
 from audiointerp.training.cross_validation import cross_validate
-from audiointerp.training.recipes import Recipe, default_augmentation, default_recipe
+from audiointerp.training.recipes import Recipe, default_augmentation
 from audiointerp.training.study import prepare
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=3e-3, validate_every=10)
@@ -116,17 +116,6 @@ def test_sounds_that_are_all_silent_are_an_error(tmp_path):
         small_study(tmp_path)
 
 
-def test_default_recipes():
-    assert default_recipe("vggish") == Recipe()
-    assert default_recipe("vggish", "random").learning_rate == 1e-4
-    assert default_recipe("vggish", "random", width=0.25).learning_rate == 1e-3
-    assert default_recipe("yamnet").trainable == "head"
-    assert default_recipe("yamnet", "random").trainable == "all"
-    assert {
-        default_recipe(name, weights, seed=7).seed for name in study.NETWORKS for weights in ("audioset", "random")
-    } == {7}
-
-
 def test_errors_of_the_steps_come_through(sounds, tmp_path):
     with pytest.raises(ValueError, match="network='resnet': expected one of vggish, yamnet"):
         build("resnet", ["a", "b"])
@@ -154,14 +143,6 @@ def test_networks_for_music_learn_from_segments_that_do_not_overlap(sounds, netw
     assert result.train.frontend == MUSIC
     assert len(result.train) == 16 and (result.train.start == 0).all()  # one segment a clip
     assert given["augmentation"] == (None if network == "plain_cnn" else Augmentation())
-
-
-def test_recipes_of_the_networks_for_music():
-    assert default_recipe("plain_cnn", seed=3) == Recipe(epochs=10, batch_size=32, drop_period=4, seed=3)
-    augmented = {default_recipe(network, seed=3) for network in ("cam_cnn", "interpretable_cnn")}
-    assert len(augmented) == 1
-    assert augmented.pop().epochs > default_recipe("plain_cnn").epochs
-    assert default_augmentation("vggish") is None
 
 
 def test_cross_validation_finds_the_fold_that_prepare_trained(sounds, monkeypatch):
