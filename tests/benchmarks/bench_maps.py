@@ -15,13 +15,14 @@ from unittest import mock
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from lime.lime_image import LimeImageExplainer
 from sklearn.linear_model import LogisticRegression
 
 from audiointerp.maps import explain
 from audiointerp.maps.regions import regions_of
-from audiointerp.networks.precision import gains_from_bfloat16
-from audiointerp.networks.running import batch_size_for, forward_pass
+from audiointerp.networks.precision import as_precision, gains_from_bfloat16
+from audiointerp.networks.running import batch_size_for, scores_of
 from audiointerp.networks.vggish import vggish
 from audiointerp.sound.patches import Patches
 
@@ -75,7 +76,7 @@ def main():
     print(
         f"lime: correlation with lime's coefficients {np.corrcoef(coefficients.ravel(), peer_coefficients)[0, 1]:.4f}"
     )
-    full, reduced = (forward_pass(network, precision=p)(patches.data).argmax(1) for p in ("float32", "bfloat16"))
+    full, reduced = (scores_of(network, patches.data, precision=p).argmax(1) for p in ("float32", "bfloat16"))
     print(f"predicted class the same for {(full == reduced).sum()} of {len(patches)} patches")
 
 
@@ -98,12 +99,13 @@ def fitted_network(width):
 
 def bare_passes(network, patches, count, precision):
     """Function that makes so many bare forward passes, at the batch size that is fastest."""
-    forward = forward_pass(network, precision=precision)
+    reduced = as_precision(network, precision)
+    forward = tf.function(lambda batch: reduced(batch[..., None], training=False), reduce_retracing=True)
     data = np.resize(patches.data, (count, 96, 64))
 
     def passes(batch, total=count):
         for start in range(0, total, batch):
-            forward(data[start : min(start + batch, total)])
+            forward(data[start : min(start + batch, total)]).numpy()
 
     def trial(batch):
         passes(batch, batch)
@@ -118,16 +120,12 @@ def bare_passes(network, patches, count, precision):
 def count_passes(network, precision, run):
     """Patches that really went through the network in one run."""
     made = []
-    forward = forward_pass(network, precision=precision)
 
-    def counting(patches):
-        made.append(len(patches))
-        return forward(patches)
+    def counting(network, data, **options):
+        made.append(len(data))
+        return scores_of(network, data, **options)
 
-    with (
-        mock.patch.multiple("audiointerp.maps.lime", forward_pass=lambda *_: counting),
-        mock.patch.multiple("audiointerp.maps.occlusion", forward_pass=lambda *_: counting),
-    ):
+    with mock.patch("audiointerp.maps.perturbation.scores_of", counting):
         run()
     return sum(made)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from audiointerp.maps import explain
 from audiointerp.maps.arrays import plain, upsampled
 from audiointerp.maps.gradcam import gradcam
 from audiointerp.networks.precision import gains_from_bfloat16

@@ -1,7 +1,6 @@
-import sys
-
 """The training loop on plain arrays: its batches, rates, table and cache, and going on after an interruption."""
 
+import sys
 from dataclasses import replace
 
 import keras

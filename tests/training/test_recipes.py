@@ -1,5 +1,8 @@
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from audiointerp.training import study
 from audiointerp.training.recipes import Recipe, default_augmentation, default_recipe, student_recipe
 
@@ -49,7 +52,7 @@ def test_recipe_of_a_student():
     ],
 )
 def test_a_recipe_that_cannot_be_followed_is_an_error(wrong):
-    name, value = next(iter(wrong.items()))
+    name = next(iter(wrong))
     with pytest.raises(ValueError, match=rf"{name}=.*expected"):
         Recipe(**wrong)
 
