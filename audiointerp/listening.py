@@ -19,7 +19,15 @@ from .sound.reading import read_audio
 
 
 def gain_of(
-    map_, frontend=VGGISH, *, sign="positive", top=99.0, power=1.0, threshold=0.0, outside="nearest", frequencies=None
+    map_,
+    frontend=VGGISH,
+    *,
+    sign="positive",
+    percentile=99.0,
+    power=1.0,
+    threshold=0.0,
+    outside="nearest",
+    frequencies=None,
 ):
     """Gains from a map: how much of each frequency is let through in each frame.
 
@@ -35,8 +43,8 @@ def gain_of(
         Of the patches that were explained.
     sign : {"positive", "negative", "both"}
         The relevance to hear: what speaks for the class, against it, or either way. The rest counts as 0.
-    top : float or None
-        Percentile of the values above 0 that becomes the gain 1: 100 is the maximum; 99 does not hang on a few outlying
+    percentile : float or None
+        Of the values above 0 that becomes the gain 1: 100 is the maximum; 99 does not hang on a few outlying
         cells. None takes the values as gains, cut at 1.
     power : float
         Exponent of the gains: above 1 contrasts are stronger; 0 lets everything through that is above the threshold.
@@ -65,16 +73,18 @@ def gain_of(
     values, start = _relevance(map_, frontend)
     if sign not in ("positive", "negative", "both"):
         raise ValueError(f"sign={sign!r}: expected 'positive', 'negative' or 'both'.")
-    if top is not None and not 0 < top <= 100:
-        raise ValueError(f"top={top}: expected a percentile above 0 up to 100, or None for values that are gains.")
+    if percentile is not None and not 0 < percentile <= 100:
+        raise ValueError(
+            f"percentile={percentile}: expected a percentile above 0 up to 100, or None for values that are gains."
+        )
     if not power >= 0 or not 0 <= threshold <= 1:
         raise ValueError(f"power={power}, threshold={threshold}: expected power from 0 on, threshold from 0 to 1.")
     if outside != "nearest" and not (isinstance(outside, int | float) and 0 <= outside <= 1):
         raise ValueError(f"outside={outside!r}: expected 'nearest' or a gain from 0 to 1.")
 
     values = {"positive": values, "negative": -values, "both": np.abs(values)}[sign].clip(min=0)
-    if top is not None and values.any():
-        values = values / np.percentile(values[values > 0], top)
+    if percentile is not None and values.any():
+        values = values / np.percentile(values[values > 0], percentile)
     values = values.clip(max=1)
     values = np.where((values > 0) & (values >= threshold), values**power, 0)
 
@@ -306,7 +316,7 @@ def listen(
         Rate of the waveform, or to convert the file to; the front end's by default. "own" keeps the file's, so that
         frequencies above the network's are heard too: consider ``outside=0``. Frames are then as long in seconds.
     **options
-        Of `gain_of`: `sign`, `top`, `power`, `threshold`, `outside`.
+        Of `gain_of`: `sign`, `percentile`, `power`, `threshold`, `outside`.
 
     Returns
     -------

@@ -157,7 +157,7 @@ def test_kept_and_left_out_make_the_clip(rng, noise):
 
 def test_parts_of_two_gains_add_up(rng, noise):
     one, two = rng.random((2, 96, 64)) / 2
-    kept = [listen(noise, gain, top=None, match=False).kept for gain in (one, two, one + two)]
+    kept = [listen(noise, gain, percentile=None, match=False).kept for gain in (one, two, one + two)]
     np.testing.assert_allclose(kept[0] + kept[1], kept[2], atol=1e-6)
 
 
@@ -349,7 +349,7 @@ def with_axes(values, time=VGGISH.time, frequency=VGGISH.frequency, **coords):
 
 
 def test_bins_take_from_bands_by_the_normalised_mel_weights(cells):
-    gains = gain_of(cells, top=None).to_numpy()
+    gains = gain_of(cells, percentile=None).to_numpy()
     weights = VGGISH.mel_weights.astype(np.float64)
     heard = weights.sum(axis=1) > 1e-3
     assert gains.shape == (96, 257) and heard.sum() == 235
@@ -375,7 +375,7 @@ def test_frequencies_that_the_network_cannot_hear(outside, cells):
     assert beyond.sum() == 5 + 17
     assert (gains[:, beyond] == outside).all()
     np.testing.assert_array_equal(gains[:, ~beyond], nearest[:, ~beyond])
-    inner = gain_of(cells, top=None)
+    inner = gain_of(cells, percentile=None)
     np.testing.assert_allclose(inner[:, 0], cells[:, 0])
     np.testing.assert_allclose(inner[:, -1], cells[:, -1])
 
@@ -387,7 +387,7 @@ def test_sign():
     assert (positive[:48] == 1).all() and (positive[48:] == 0).all()
     assert (negative[:48] == 0).all() and (negative[48:] == 1).all()
     np.testing.assert_allclose(both[:48], 1)
-    np.testing.assert_allclose(gain_of(values, sign="both", top=100)[48:], 0.5)
+    np.testing.assert_allclose(gain_of(values, sign="both", percentile=100)[48:], 0.5)
 
 
 @pytest.mark.parametrize("value", [0.0, -3.0])
@@ -397,28 +397,29 @@ def test_nothing_above_zero_lets_nothing_through(value):
 
 def test_scale_does_not_matter_unless_values_are_gains(cells):
     np.testing.assert_allclose(gain_of(cells * 1e-6), gain_of(cells))
-    np.testing.assert_allclose(gain_of(cells / 2, top=None), gain_of(cells, top=None) / 2)
+    np.testing.assert_allclose(gain_of(cells / 2, percentile=None), gain_of(cells, percentile=None) / 2)
 
 
 def test_top_does_not_hang_on_one_cell(cells):
     spiked = cells.copy()
     spiked[10, 10] = 1e6
     np.testing.assert_allclose(gain_of(spiked)[20:], gain_of(cells)[20:], rtol=1e-3)
-    assert gain_of(spiked, top=100)[20:].max() < 1e-5
+    assert gain_of(spiked, percentile=100)[20:].max() < 1e-5
 
 
 def test_power_and_threshold():
     values = np.repeat(np.linspace(0, 1, 96)[:, None], 64, axis=1)
-    np.testing.assert_allclose(gain_of(values, top=100, power=2), np.repeat(values[:, :1] ** 2, 257, axis=1))
-    binary = gain_of(values, top=100, power=0, threshold=0.5)
+    np.testing.assert_allclose(gain_of(values, percentile=100, power=2), np.repeat(values[:, :1] ** 2, 257, axis=1))
+    binary = gain_of(values, percentile=100, power=0, threshold=0.5)
     assert (binary[:48] == 0).all() and (binary[48:] == 1).all()
-    cut = gain_of(values, top=100, threshold=0.5)
+    cut = gain_of(values, percentile=100, threshold=0.5)
     assert (cut[:48] == 0).all()
     np.testing.assert_allclose(cut[48:, 0], values[48:, 0])
 
 
 @pytest.mark.parametrize(
-    "option", [{"sign": "up"}, {"top": 0}, {"top": 101}, {"power": -1}, {"threshold": 2}, {"outside": "zero"}]
+    "option",
+    [{"sign": "up"}, {"percentile": 0}, {"percentile": 101}, {"power": -1}, {"threshold": 2}, {"outside": "zero"}],
 )
 def test_options_out_of_range(option, cells):
     with pytest.raises(ValueError, match=f"{next(iter(option))}="):
@@ -428,16 +429,16 @@ def test_options_out_of_range(option, cells):
 @pytest.mark.parametrize("grid", [(12, 8), (6, 4), (1, 1), (7, 64)], ids=str)
 def test_coarse_grid_is_what_explain_upsamples(grid, rng):
     values = rng.random(grid)
-    fine = gain_of(upsampled(values, (96, 64), "linear"), top=None)
-    np.testing.assert_allclose(gain_of(values, top=None), fine, atol=1e-6)
+    fine = gain_of(upsampled(values, (96, 64), "linear"), percentile=None)
+    np.testing.assert_allclose(gain_of(values, percentile=None), fine, atol=1e-6)
     axes = grid_axis(VGGISH.time, grid[0]), grid_axis(VGGISH.frequency, grid[1])
-    np.testing.assert_allclose(gain_of(with_axes(values, *axes), top=None), fine, atol=1e-6)
+    np.testing.assert_allclose(gain_of(with_axes(values, *axes), percentile=None), fine, atol=1e-6)
     details = xr.DataArray(
         values[None, None],
         {"patch": [5], "label": ["dog"], "grid_time": axes[0], "grid_frequency": axes[1]},
         ("patch", "label", "grid_time", "grid_frequency"),
     )
-    np.testing.assert_allclose(gain_of(details, top=None), fine, atol=1e-6)
+    np.testing.assert_allclose(gain_of(details, percentile=None), fine, atol=1e-6)
 
 
 def test_axes_in_any_order(cells):
@@ -454,9 +455,9 @@ def test_patches_of_a_clip_are_averaged_where_they_overlap(rng):
         | {"time": VGGISH.time, "frequency": VGGISH.frequency},
         ("patch", "time", "frequency"),
     )
-    joined = gain_of(maps, top=None)
+    joined = gain_of(maps, percentile=None)
     assert float(joined.start) == 0.48 and len(joined) == 152 + 96
-    alone = [gain_of(part, top=None).to_numpy() for part in values]
+    alone = [gain_of(part, percentile=None).to_numpy() for part in values]
     np.testing.assert_allclose(joined[:24], alone[0][:24])
     np.testing.assert_allclose(joined[24:96], (alone[0][24:] + alone[1][:72]) / 2)
     np.testing.assert_allclose(joined[96:120], alone[1][72:])
@@ -563,10 +564,10 @@ def test_occlusion_grid_reaches_its_own_centres(rng, small, toy):
     assert grid.shape == (12, 9) and grid.std() > 0
     rows = np.interp(small.time, grid.time, grid.mean("frequency"))
     same_bands = grid.mean("frequency").broadcast_like(grid)
-    gains = gain_of(same_bands, small, top=None)
+    gains = gain_of(same_bands, small, percentile=None)
     np.testing.assert_allclose(gains[:, 100], rows, atol=1e-6)
     same_rows = grid.mean("time").broadcast_like(grid)
     centres = np.isclose(grid.frequency.to_numpy()[:, None], small.frequency, rtol=1e-5).any(axis=1)
     assert centres.sum() == 8  # (the first lies between two cells)
-    gains = gain_of(same_rows, small, top=None, frequencies=grid.frequency)
+    gains = gain_of(same_rows, small, percentile=None, frequencies=grid.frequency)
     np.testing.assert_allclose(gains[5, centres], grid.mean("time")[centres], atol=1e-6)

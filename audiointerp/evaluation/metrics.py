@@ -5,11 +5,10 @@ import pandas as pd
 from scipy import stats
 from sklearn.metrics import confusion_matrix
 
-from ..errors import UnknownLabelError
-from .predictions import score_columns
+from ..errors import MissingDataError, UnknownLabelError
 
 
-def accuracy(predictions, confidence=0.95):
+def accuracy(predictions, *, confidence=0.95):
     """Share of right predictions, with its Wilson interval.
 
     Parameters
@@ -24,10 +23,22 @@ def accuracy(predictions, confidence=0.95):
         `accuracy`, `low`, `high`, `right`, `n`. The interval takes rows to be independent, which clips nearly are and
         overlapping patches of one clip are not: quote it for clips.
 
+    Raises
+    ------
+    MissingDataError
+        If there are no predictions.
+
     References
     ----------
     Wilson, JASA 1927.
+
+    Examples
+    --------
+    >>> accuracy(pd.DataFrame({"label": ["dog", "rain"], "predicted": ["dog", "dog"]}))["accuracy"]
+    0.5
     """
+    if len(predictions) == 0:
+        raise MissingDataError("no predictions: the table is empty. Check the selection it came from.")
     right, n = int((predictions["predicted"] == predictions["label"]).sum()), len(predictions)
     interval = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
     return pd.Series({"accuracy": right / n, "low": interval.low, "high": interval.high, "right": right, "n": n})
@@ -39,9 +50,10 @@ def confusion(predictions, labels=None):
     Parameters
     ----------
     predictions : pandas.DataFrame
-        From `predict` or `vote`.
+        From `predict`, `vote` or `probe`.
     labels : sequence of str, optional
-        Order of rows and columns; the network's by default.
+        Order of rows and columns; by default that of the table's classes (``attrs["labels"]``), or alphabetical if it
+        does not name them.
 
     Returns
     -------
@@ -52,8 +64,13 @@ def confusion(predictions, labels=None):
     ------
     UnknownLabelError
         If the table holds a class that is not among the labels.
+
+    Examples
+    --------
+    >>> confusion(vote(predict(network, patches)))  # doctest: +SKIP
     """
-    labels = list(labels) if labels is not None else score_columns(predictions)
+    if labels is None:
+        labels = predictions.attrs.get("labels") or sorted({*predictions["label"], *predictions["predicted"]})
     unknown = sorted({*predictions["label"], *predictions["predicted"]} - set(labels))
     if unknown:
         raise UnknownLabelError(f"labels {unknown} are in the predictions; the network knows {', '.join(labels)}.")
@@ -95,6 +112,15 @@ def confused_pairs(counts):
     -------
     pandas.DataFrame
         `true`, `predicted`, `count`, and `share` (of the true class); no rows if nothing was confused.
+
+    Raises
+    ------
+    AttributeError
+        If this is no table.
+
+    Examples
+    --------
+    >>> confused_pairs(confusion(vote(predict(network, patches)))).head(3)  # doctest: +SKIP
     """
     pairs = counts.stack(future_stack=True).rename("count").reset_index()
     pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))

@@ -1,32 +1,42 @@
-"""Predictions as tables, and votes per clip."""
+"""Predictions as tables, and votes per clip.
+
+A table of predictions knows its classes: ``table.attrs["labels"]``. They are carried there, never guessed from columns.
+"""
 
 import numpy as np
 import pandas as pd
 
 from ..errors import MissingDataError, UnknownLabelError
-from ..storage.cache import cached_array
+from ..networks.head import check_patches, labels_of
+from ..networks.precision import is_reduced
+from ..networks.running import outputs_of
+from ..networks.saving import digest
+from ..storage.cache import cached
 
 ABOUT = ("clip", "start", "label", "fold", "source", "path", "silent", "predicted", "score", "patches")
 
 
-def predict(network, patches, *, batch_size=64, precision="float32", cache=True):
+def predict(network, patches, *, batch_size=None, precision="auto", cache=True, progress=True):
     """Scores of every patch.
 
     Parameters
     ----------
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
     patches : Patches [n]
-    batch_size : int
-    precision : {"float32", "bfloat16", "auto"}
-        Arithmetic of the network, see `audiointerp.networks.precision`.
+    batch_size : int, optional
+        Patches a forward pass; chosen for the network by default.
+    precision : {"auto", "float32", "bfloat16"}
+        Arithmetic of the network; "auto" is bfloat16 where the hardware gains from it.
     cache : bool
         Keep the scores in the cache and serve them from there.
+    progress : bool
+        Show a bar when it takes longer than two seconds.
 
     Returns
     -------
     pandas.DataFrame [n]
         `clip`, `start`, `label` and `fold` as the patches have them, `predicted`, `score` (of the predicted class),
-        then one column a class with its score. The index is the patches' own.
+        then one column a class with its score. The index is the patches' own; ``attrs["labels"]`` names the classes.
 
     Raises
     ------
@@ -34,22 +44,24 @@ def predict(network, patches, *, batch_size=64, precision="float32", cache=True)
         If the network does not take these patches.
     MissingDataError
         If there are none.
-    """
-    from ..networks.head import check_patches, labels_of
-    from ..networks.precision import as_precision, is_reduced
-    from ..networks.running import outputs_of
-    from ..networks.saving import digest
+    UnknownLabelError
+        If a class has the name of another column.
 
+    Examples
+    --------
+    >>> accuracy(vote(predict(network, patches)))  # doctest: +SKIP
+    """
     check_patches(network, patches)
     if len(patches) == 0:
         raise MissingDataError("no patches to predict: the set is empty. Check the selection it came from.")
-
-    def compute():
-        return outputs_of(as_precision(network, precision), patches.data, batch_size=batch_size)
-
     key = [digest(network), patches.digest, is_reduced(precision)]
-    scores = cached_array("scores", key, compute) if cache else compute()
+    scores = _scores(key, network, patches, batch_size, precision, progress, cache=cache)
     return prediction_table(patches.table, scores.astype(np.float64), labels_of(network))
+
+
+@cached("scores", version=1, ignore=("network", "patches", "batch_size", "precision", "progress"))
+def _scores(key, network, patches, batch_size, precision, progress):
+    return outputs_of(network, patches.data, batch_size=batch_size, precision=precision, progress=progress)
 
 
 def vote(predictions, *, silent=False):
@@ -69,6 +81,15 @@ def vote(predictions, *, silent=False):
     pandas.DataFrame [clips]
         `label`, `fold`, `predicted`, `score` (share of the votes), `patches` (how many voted), then the mean score of
         each class; indexed by `clip`.
+
+    Raises
+    ------
+    UnknownLabelError
+        If the table does not name its classes (``attrs["labels"]``).
+
+    Examples
+    --------
+    >>> vote(predict(network, patches))[["label", "predicted"]]  # doctest: +SKIP
     """
     if not silent and "silent" in predictions:
         sounding = ~predictions["silent"]
@@ -84,7 +105,9 @@ def vote(predictions, *, silent=False):
     table["predicted"] = (votes + means.div(voters + 1, axis=0)).idxmax(axis=1)
     table["score"] = votes.max(axis=1)
     table["patches"] = voters
-    return table.join(means)
+    table = table.join(means)
+    table.attrs["labels"] = labels
+    return table
 
 
 def mistakes(predictions, true="", predicted=""):
@@ -106,6 +129,10 @@ def mistakes(predictions, true="", predicted=""):
     ------
     UnknownLabelError
         If no patch was mistaken in this way; the confusions that there are, are named.
+
+    Examples
+    --------
+    >>> wrong = mistakes(predict(network, patches), "chainsaw", "helicopter")  # doctest: +SKIP
     """
     sounding = predictions[~predictions["silent"]] if "silent" in predictions else predictions
     wrong = sounding[sounding["label"] != sounding["predicted"]]
@@ -125,8 +152,30 @@ def mistakes(predictions, true="", predicted=""):
 
 
 def score_columns(predictions):
-    """The columns of a prediction table that hold the scores of classes."""
-    return [column for column in predictions if column not in ABOUT]
+    """The columns of a prediction table that hold the scores of classes.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UnknownLabelError
+        If the table does not say which they are, as one that was read from a file, or some are missing.
+    """
+    labels = predictions.attrs.get("labels")
+    absent = [label for label in labels or () if label not in predictions]
+    if labels is None or absent:
+        found = f"lacks the scores of {', '.join(absent)}" if absent else "does not say which columns are classes"
+        raise UnknownLabelError(
+            f"the table of predictions {found}; it has {', '.join(map(str, predictions))}. Name its classes: "
+            'table.attrs["labels"] = labels_of(network).'
+        )
+    return list(labels)
 
 
 def prediction_table(about, scores, labels):
@@ -154,4 +203,6 @@ def prediction_table(about, scores, labels):
     table = about[[c for c in ABOUT if c in about]].copy()
     table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
     table["score"] = scores.max(axis=1)
-    return pd.concat([table, pd.DataFrame(scores, table.index, labels)], axis=1)
+    table = pd.concat([table, pd.DataFrame(scores, table.index, labels)], axis=1)
+    table.attrs["labels"] = list(labels)
+    return table

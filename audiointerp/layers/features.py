@@ -20,7 +20,7 @@ from ..networks.saving import digest
 from ..networks.soundnet import HEADS, TRAINED_AT
 from ..sound.reading import file_digest
 from ..sound.waveforms import read_waveforms
-from ..storage.cache import cached_array
+from ..storage.cache import cached
 
 
 def layer_table(network):
@@ -41,8 +41,7 @@ def layer_table(network):
     PatchShapeError
         If the network takes something else.
     """
-    if network.input_shape[2:] != (1,):
-        raise PatchShapeError(f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms.")
+    _check_waveforms(network)
     rows, step, field = {}, 1, 1
     rate = frontend_of(network).sample_rate or TRAINED_AT
     ends = {id(tensor): name for name, tensor in layer_outputs(network).items()}
@@ -65,7 +64,7 @@ def layer_table(network):
     return table.assign(**{f"{column} (ms)": 1000 * table[column] / rate for column in ("step", "field")})
 
 
-def layer_features(network, data, *, layers=None, over_time="mean", batch_size=64, cache=True, progress=True):
+def layer_features(network, data, *, layers=None, over_time="mean", batch_size=None, cache=True, progress=True):
     """What the layers of a network give for each clip.
 
     A network on patches is shown the sounding patches of each clip; every layer is averaged over the positions of a
@@ -84,10 +83,9 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=6
     over_time : {"mean", "flatten"}
         "flatten", for waveforms only, keeps every position: neuron by neuron at the first position, then at the next;
         positions behind a clip's end are 0.
-    batch_size : int
-        Patches a forward pass. Waveforms are batched by their length.
-    cache : bool
-    progress : bool
+    batch_size : int, optional
+        Patches a forward pass; chosen for the network by default. Waveforms are batched by their length.
+    cache, progress : bool
 
     Returns
     -------
@@ -103,6 +101,11 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=6
         If there are no clips or only silent ones, or flattened layers would be too large.
     UnreadableAudioError
         If a clip cannot be read.
+
+    Examples
+    --------
+    >>> layers = layer_features(network, make_patches(clips, frontend_of(network)))  # doctest: +SKIP
+    >>> layers["conv1"].groupby("label").mean()  # doctest: +SKIP
     """
     known = list(layer_outputs(network))
     layers = known if layers is None else list(layers)
@@ -118,13 +121,17 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=6
         options = {"over_time": over_time, "cache": cache, "progress": progress}
         return {name: layer_features(network, data, layers=[name], **options)[name] for name in layers}
     if isinstance(data, pd.DataFrame):
-        clips, compute, key = _of_clips(network, data, layers, over_time, progress)
+        clips = data
+        _check_waveforms(network)
+        key = [digest(network), *(file_digest(path) for path in clips["path"])]
+        values = _of_clips(key, network, clips, layers, over_time, progress, cache=cache)
     elif over_time == "mean":
-        clips, compute, key = _of_patches(network, data, layers, batch_size)
+        sounding = _sounding(network, data)
+        clips = sounding.table.groupby("clip", sort=False).first()
+        key = [digest(network), sounding.digest, sounding.clip]
+        values = _of_patches(key, network, sounding, layers, batch_size, progress, cache=cache)
     else:
         raise ValueError("over_time='flatten': only for networks on waveforms; patches are averaged.")
-    key = ["layer features", digest(network), key, layers, over_time]
-    values = cached_array("features", key, compute) if cache else compute()
     if over_time == "flatten":
         return {layers[0]: as_features(values, clips, layers[0])}
     widths = [layer_outputs(network)[name].shape[-1] for name in layers]
@@ -132,40 +139,38 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=6
     return {name: as_features(part, clips, name) for name, part in zip(layers, parts, strict=True)}
 
 
-def _of_patches(network, patches, layers, batch_size):
-    """Clips, a function that computes their features, and what the result depends on."""
+def _sounding(network, patches):
+    """The patches that a network is shown: those that sound."""
     check_patches(network, patches)
-    sounding = patches[~patches.silent] if "silent" in patches.table else patches
-    lost = set(patches.clip) - set(sounding.clip)
-    if lost:
+    sounding = patches[~patches.silent]
+    if lost := set(patches.clip) - set(sounding.clip):
         warnings.warn(f"{len(lost)} clips are silent throughout and are left out.", AudioRepairWarning, stacklevel=3)
     if len(sounding) == 0:
         raise MissingDataError(f"no clips: all {len(lost)} are silent throughout. Check how they were recorded.")
-    clips = sounding.table.groupby("clip", sort=False).first()
-
-    def compute():
-        outputs = [layer_outputs(network)[name] for name in layers]
-        means = [keras.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x for x in outputs]
-        joined = keras.layers.Concatenate()(means) if len(means) > 1 else means[0]
-        body = keras.Model(network.input, joined)
-        values = outputs_of(body, sounding.data, batch_size=batch_size, title="layer features")
-        return pd.DataFrame(values).groupby(sounding.clip, sort=False).mean().to_numpy(np.float32)
-
-    return clips, compute, [sounding.digest, sounding.clip]
+    return sounding
 
 
-def _of_clips(network, clips, layers, over_time, progress):
-    """As `_of_patches`, for a network on waveforms."""
+@cached("features", version=1, ignore=("network", "patches", "batch_size", "progress"))
+def _of_patches(key, network, patches, layers, batch_size, progress):
+    """Layers side by side, averaged over the patches of each clip [clips, neurons]."""
+    outputs = [layer_outputs(network)[name] for name in layers]
+    means = [keras.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x for x in outputs]
+    body = keras.Model(network.input, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
+    values = outputs_of(body, patches.data, batch_size=batch_size, title="layer features", progress=progress)
+    return pd.DataFrame(values).groupby(patches.clip, sort=False).mean().to_numpy(np.float32)
+
+
+def _check_waveforms(network):
     if network.input_shape[2:] != (1,):
         raise PatchShapeError(
             f"network '{network.name}' takes inputs of shape {network.input_shape}, not waveforms. "
             "Pass patches: make_patches(clips, frontend_of(network))."
         )
-    frontend = frontend_of(network)
 
-    def compute():
-        waveforms = read_waveforms(clips, frontend, progress=progress)
-        outputs = {name: layer_outputs(network)[name] for name in layers}
-        return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress)
 
-    return clips, compute, [file_digest(path) for path in clips["path"]]
+@cached("features", version=1, ignore=("network", "clips", "progress"))
+def _of_clips(key, network, clips, layers, over_time, progress):
+    """As `_of_patches`, for a network on waveforms."""
+    waveforms = read_waveforms(clips, frontend_of(network), progress=progress)
+    outputs = {name: layer_outputs(network)[name] for name in layers}
+    return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress)

@@ -102,9 +102,9 @@ def filter_statistics(maps, *, percentile=95, shuffles=200, seed=0):
         with any; `concentration`, the share of a map's activation around its strongest position, and `area`, what an
         even map would have (see `filter_concentration`).
 
-        Over the patches that the filter is on for: their number `top`, the number of `clips` they come from, the most
+        Over the patches that the filter is on for: their number `on`, the number of `clips` they come from, the most
         represented `label` and `purity`, its share; `chance`, the mean purity when labels are shuffled over clips,
-        which is high where the patches come from few clips. A label of fewer patches than `top` cannot reach 1.
+        which is high where the patches come from few clips. A label of fewer patches than `on` cannot reach 1.
 
         Over the same patches: `frequency`, the median of the strongest position's (Hz); `spread`, the standard
         deviation of its place on the mel axis, in axis lengths (0 is one place always), and `even`, what a position
@@ -146,7 +146,7 @@ def filter_statistics(maps, *, percentile=95, shuffles=200, seed=0):
         "patches": around["clips"].to_numpy() / len(values),
         "concentration": around["share"].to_numpy(),
         "area": around["area"].to_numpy(),
-        "top": on.sum(axis=0),
+        "on": on.sum(axis=0),
         "clips": (by_clip > 0).sum(axis=0),
         "label": top["label"].to_numpy(),
         "purity": top["share"].to_numpy(),

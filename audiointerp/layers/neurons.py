@@ -179,7 +179,7 @@ def shuffled_shares(features, *, percentile=95, shuffles=1000, seed=0, by="label
     return xr.DataArray(shares, {"rank": np.arange(1, len(total) + 1)}, ("shuffle", "rank"), features.name)
 
 
-def compare_layers(features, *, percentile=95, shuffles=1000, seed=0, by="label", more_than=5):
+def compare_layers(features, *, percentile=95, shuffles=1000, seed=0, by="label", more_than=5, progress=True):
     """How much the neurons of each layer belong to one class, beside what chance gives.
 
     Parameters
@@ -187,7 +187,7 @@ def compare_layers(features, *, percentile=95, shuffles=1000, seed=0, by="label"
     features : dict of xarray.DataArray [clip, neuron]
         Layers from the first to the last. A warning says if they cover different clips: what chance gives depends on
         how many there are, see `common_clips`.
-    percentile, shuffles, seed, by, more_than
+    percentile, shuffles, seed, by, more_than, progress
         See `shuffled_shares` and `owners`.
 
     Returns
@@ -195,7 +195,7 @@ def compare_layers(features, *, percentile=95, shuffles=1000, seed=0, by="label"
     pandas.DataFrame [layers]
         `neurons`, `clips` and `dead` (neurons on for no clip, not in what follows); `share` (mean share of the most
         represented class), `chance` (its mean over the shuffles), `low` and `high` (2.5 and 97.5 % of the shuffles),
-        `above` (share - chance); `top` (largest share of a neuron) and `chance_top` (its mean over the shuffles);
+        `above` (share - chance); `largest` (share of a neuron) and `chance_largest` (its mean over the shuffles);
         `selective` (share of the neurons that pass the 95th percentile of all shuffled shares: at most 5 % by chance,
         fewer as shares are steps); `owners` (number of classes that own more than `more_than` neurons).
 
@@ -213,18 +213,19 @@ def compare_layers(features, *, percentile=95, shuffles=1000, seed=0, by="label"
     for name, layer in features.items():
         table = selectivity(neuron_class_matrix(layer, percentile=percentile, by=by))
         live = table["share"].dropna()
-        chance = shuffled_shares(layer, percentile=percentile, shuffles=shuffles, seed=seed, by=by).to_numpy()
+        options = {"percentile": percentile, "shuffles": shuffles, "seed": seed, "by": by, "progress": progress}
+        chance = shuffled_shares(layer, **options).to_numpy()
         row = {"neurons": len(table), "clips": layer.sizes["clip"], "dead": len(table) - len(live)}
         if len(live):
             share, means = live.mean(), chance.mean(axis=1, dtype=float)
             low, high = np.percentile(means, [2.5, 97.5])
             row |= {"share": share, "chance": means.mean(), "low": low, "high": high, "above": share - means.mean()}
-            row |= {"top": live.max(), "chance_top": chance[:, 0].mean(dtype=float)}
+            row |= {"largest": live.max(), "chance_largest": chance[:, 0].mean(dtype=float)}
             # Both in float32: equal shares must not differ by their rounding.
             row["selective"] = (live.to_numpy(np.float32) > np.percentile(chance, 95)).mean()
         rows[name] = row | {"owners": len(owners(table, more_than=more_than))}
-    columns = ["neurons", "clips", "dead", "share", "chance", "low", "high", "above", "top", "chance_top", "selective"]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "owners"]).rename_axis("layer")
+    columns = ["neurons", "clips", "dead", "share", "chance", "low", "high", "above", "largest", "chance_largest"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=[*columns, "selective", "owners"]).rename_axis("layer")
 
 
 def common_clips(features):

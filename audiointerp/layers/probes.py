@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..errors import MissingDataError, UnknownLabelError
 from ..evaluation.metrics import accuracy
-from ..storage.cache import cached_array
+from ..storage.cache import cached
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
@@ -23,7 +23,7 @@ QUICK = 1_000  # where it is stopped when C is chosen
 DUAL_FROM = 1.0  # C from which the dual solver is used, as published: ten times as fast where neither converges
 
 
-def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True):
+def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True, progress=True):
     """Predictions of a linear SVM on a layer, each clip's by a probe that was trained without its fold.
 
     Parameters
@@ -37,7 +37,7 @@ def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True)
     max_iter : int
         Where liblinear stops at the latest, converged or not: for C of 1 and more it usually does not.
     seed : int
-    cache : bool
+    cache, progress : bool
 
     Returns
     -------
@@ -62,18 +62,14 @@ def probe(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cache=True)
     strengths = {fold: C[fold] if isinstance(C, dict) else C for fold in folds}
     own = features["fold"].values
 
-    def compute():
-        tasks = (
-            joblib.delayed(_fit)(features, own != fold, own == fold, strengths[fold], max_iter, seed) for fold in folds
-        )
-        return np.concatenate(joblib.Parallel(-1)(tasks))
-
-    key = ["predicted", _key(features), strengths, max_iter, seed]
-    predicted = cached_array("probes", key, compute) if cache else compute()
+    tests = [(strengths[fold], own == fold) for fold in folds]
+    predicted = np.concatenate(_predicted(_key(features), features, tests, max_iter, seed, progress, cache=cache))
     labels = np.unique(features["label"].values)
     table = features[np.concatenate([np.flatnonzero(own == fold) for fold in folds])]
     columns = {"label": table["label"].values, "fold": table["fold"].values, "predicted": labels[predicted]}
-    return pd.DataFrame(columns, pd.Index(table["clip"].values, name="clip")).sort_index()
+    predictions = pd.DataFrame(columns, pd.Index(table["clip"].values, name="clip")).sort_index()
+    predictions.attrs["labels"] = labels.tolist()
+    return predictions
 
 
 def probe_grid(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, cache=True, progress=True):
@@ -94,8 +90,7 @@ def probe_grid(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, ca
     folds = _check(features, folds)
     own = features["fold"].values
     tests = [(C, own == fold) for C in Cs for fold in folds]
-    key = ["grid", _key(features), tuple(Cs), folds, max_iter, seed]
-    right = _right(features, tests, key, max_iter, seed, cache, progress)
+    right = _right(features, tests, max_iter, seed, cache, progress)
     index, columns = pd.Index(Cs, name="C"), pd.Index(folds, name="fold")
     return pd.DataFrame(np.nanmean(right, axis=1).reshape(len(Cs), len(folds)), index, columns)
 
@@ -122,8 +117,7 @@ def chosen_C(features, *, Cs=GRID, folds=None, max_iter=QUICK, seed=0, cache=Tru
     # A probe trained without two folds tells how good a C is on either of them when the other one is held out.
     pairs = [(C, pair) for C in Cs for pair in combinations([int(fold) for fold in np.unique(own)], 2)]
     pairs = [(C, pair) for C, pair in pairs if set(pair) & set(folds)]
-    key = ["nested", _key(features), tuple(Cs), folds, max_iter, seed]
-    right = _right(features, [(C, np.isin(own, pair)) for C, pair in pairs], key, max_iter, seed, cache, progress)
+    right = _right(features, [(C, np.isin(own, pair)) for C, pair in pairs], max_iter, seed, cache, progress)
     means = pd.DataFrame(0.0, index=folds, columns=Cs)
     for (C, (one, two)), row in zip(pairs, right, strict=True):
         for outer, inner in ((one, two), (two, one)):
@@ -151,7 +145,7 @@ def probe_layers(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cach
     """
     rows = {}
     for name, layer in tqdm(features.items(), "probes", unit="layer", leave=False, delay=2, disable=not progress):
-        predictions = probe(layer, C=C, folds=folds, max_iter=max_iter, seed=seed, cache=cache)
+        predictions = probe(layer, C=C, folds=folds, max_iter=max_iter, seed=seed, cache=cache, progress=False)
         by_fold = (predictions["predicted"] == predictions["label"]).groupby(predictions["fold"]).mean()
         found = accuracy(predictions)
         spread = by_fold.std(ddof=0) if len(by_fold) > 1 else np.nan
@@ -160,20 +154,22 @@ def probe_layers(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cach
     return pd.DataFrame(rows).T.rename_axis("layer").infer_objects()
 
 
-def _right(features, tests, key, max_iter, seed, cache, progress):
+def _right(features, tests, max_iter, seed, cache, progress):
     """Whether each clip is right, for each (C, clips that are tested, the others train): [tests, clips], else NaN."""
+    predicted = _predicted(_key(features), features, tests, max_iter, seed, progress, cache=cache)
+    targets = np.unique(features["label"].values, return_inverse=True)[1]
+    right = np.full((len(tests), len(targets)), np.nan)
+    for row, found, (_, test) in zip(right, predicted, tests, strict=True):
+        row[test] = found == targets[test]
+    return right
 
-    def compute():
-        tasks = (joblib.delayed(_fit)(features, ~test, test, C, max_iter, seed) for C, test in tests)
-        results = joblib.Parallel(-1, return_as="generator")(tasks)
-        bar = tqdm(results, "probes", len(tests), unit="fit", leave=False, delay=2, disable=not progress)
-        targets = np.unique(features["label"].values, return_inverse=True)[1]
-        right = np.full((len(tests), len(targets)), np.nan)
-        for row, found, (_, test) in zip(right, bar, tests, strict=True):
-            row[test] = found == targets[test]
-        return right
 
-    return cached_array("probes", key, compute) if cache else compute()
+@cached("probes", version=1, ignore=("features", "progress"))
+def _predicted(key, features, tests, max_iter, seed, progress):
+    """Predicted classes, as numbers, of the clips of each test."""
+    tasks = (joblib.delayed(_fit)(features, ~test, test, C, max_iter, seed) for C, test in tests)
+    results = joblib.Parallel(-1, return_as="generator")(tasks)
+    return list(tqdm(results, "probes", len(tests), unit="fit", leave=False, delay=2, disable=not progress))
 
 
 def _fit(features, train, test, C, max_iter, seed):

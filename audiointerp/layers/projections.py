@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MissingDataError, UnknownLabelError
-from ..storage.cache import cached_array
+from ..storage.cache import cached
 
 NEIGHBOURS = 15
 
@@ -59,18 +59,7 @@ def project(
     settings = {"n_neighbors": neighbours, "min_dist": min_dist, "metric": "cosine", "random_state": seed, "n_jobs": 1}
     targets = np.unique(features[by].values, return_inverse=True)[1] if supervised else None
 
-    def compute():
-        import umap
-
-        reducer = umap.UMAP(**settings)
-        picture = np.empty((features.sizes["clip"], 2), np.float32)
-        picture[fitted] = reducer.fit_transform(features.values[fitted], None if targets is None else targets[fitted])
-        if not fitted.all():
-            picture[~fitted] = reducer.transform(features.values[~fitted])
-        return picture
-
-    key = ["umap", features.values, fitted, settings, targets]
-    picture = cached_array("projections", key, compute) if cache else compute()
+    picture = _picture(features.values, fitted, settings, targets, cache=cache)
     known = {
         name: features[name].values for name in ("label", "fold", "group", "source", "path") if name in features.coords
     }
@@ -79,6 +68,19 @@ def project(
     )
     table.attrs = {"layer": features.name, "supervised": supervised, "fit_on": None if fit_on is None else list(fit_on)}
     return table
+
+
+@cached("projections", version=1)
+def _picture(values, fitted, settings, targets):
+    """Two coordinates for each clip [clips, 2]."""
+    import umap
+
+    reducer = umap.UMAP(**settings)
+    picture = np.empty((len(values), 2), np.float32)
+    picture[fitted] = reducer.fit_transform(values[fitted], None if targets is None else targets[fitted])
+    if not fitted.all():
+        picture[~fitted] = reducer.transform(values[~fitted])
+    return picture
 
 
 def projection_quality(

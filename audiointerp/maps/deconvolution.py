@@ -30,7 +30,7 @@ CELL_BY_CELL = (
 )
 
 
-def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, progress=True):
+def deconvolve(network, patches, layer, neuron, *, keep=None, batch_size=None, progress=True):
     """From one feature map back to the log-mel input: the part of the patch that the neuron answered to.
 
     The map's positive activations, all or the strongest few, are sent back through the layers below: through a
@@ -50,7 +50,7 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
         before pooling.
     neuron : int
         Number of the feature map, from 0.
-    top : int, optional
+    keep : int, optional
         Positions to keep in each patch, those of the strongest activations; all by default.
     batch_size : int, optional
     progress : bool
@@ -65,7 +65,7 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
     Raises
     ------
     ValueError
-        If there is no such layer or neuron, `top` is not a number of positions, or a layer on the way back is none
+        If there is no such layer or neuron, `keep` is not a number of positions, or a layer on the way back is none
         of those above (such as another activation than ReLU).
     PatchShapeError
         If the network does not take these patches.
@@ -77,15 +77,15 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
     Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014; Choi, Fazekas & Sandler,
     Explaining deep convolutional neural networks on music classification, 2016.
     """
-    if top is not None and not (_is_whole(top) and top >= 1):
-        raise ValueError(f"top={top!r}: expected a number of positions, at least 1, or None for all.")
+    if keep is not None and not (_is_whole(keep) and keep >= 1):
+        raise ValueError(f"keep={keep!r}: expected a number of positions, at least 1, or None for all.")
     model = _copy_up_to(network, patches, layer, neuron)
 
     def back(batch):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(batch)
             activation = model(batch, training=False)[..., neuron]
-        kept = tf.nn.relu(activation) if top is None else _strongest(tf.nn.relu(activation), top)
+        kept = tf.nn.relu(activation) if keep is None else _strongest(tf.nn.relu(activation), keep)
         return tape.gradient(activation, batch, output_gradients=kept)[..., 0], tf.reduce_max(activation, axis=(1, 2))
 
     values, activation = _batches(back, network, patches, batch_size, progress, "deconvolution")
@@ -95,7 +95,7 @@ def deconvolve(network, patches, layer, neuron, *, top=None, batch_size=None, pr
         "time": ("time", patches.time, {"units": "s"}),
         "frequency": ("frequency", patches.frequency, {"units": "Hz"}),
     }
-    settings = {"layer": layer, "neuron": int(neuron), "top": None if top is None else int(top)}
+    settings = {"layer": layer, "neuron": int(neuron), "keep": None if keep is None else int(keep)}
     attrs = {"method": "deconvolution", "network": network.name, "units": "activation × weights"} | plain(settings)
     return xr.DataArray(values.astype(np.float32), coords, ("patch", "time", "frequency"), name="map", attrs=attrs)
 
@@ -210,11 +210,11 @@ def _rectified_back(layer):
     return copy
 
 
-def _strongest(activation, top):
-    """Activations (n, time, frequency) with all but the `top` largest of each patch set to zero."""
+def _strongest(activation, count):
+    """Activations (n, time, frequency) with all but the `count` largest of each patch set to zero."""
     shape = tf.shape(activation)
     flat = tf.reshape(activation, [shape[0], -1])
-    values, cells = tf.math.top_k(flat, tf.minimum(int(top), tf.shape(flat)[1]))
+    values, cells = tf.math.top_k(flat, tf.minimum(int(count), tf.shape(flat)[1]))
     rows = tf.broadcast_to(tf.range(shape[0])[:, None], tf.shape(cells))
     return tf.reshape(tf.scatter_nd(tf.stack([rows, cells], axis=-1), values, tf.shape(flat)), shape)
 

@@ -134,7 +134,7 @@ def accuracy_bars(table, *, reference=MATHWORKS_ACCURACY, reference_name="MathWo
     return ax
 
 
-def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, top=4, title=None):
+def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, most=4, title=None):
     """Draw the scores of a clip's patches over the clip's time, beneath its spectrogram.
 
     Parameters
@@ -146,7 +146,7 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, t
     log_mel : numpy.ndarray [frames, mels], optional
         The clip's spectrogram, from `FrontEnd.log_mel`.
     frontend : FrontEnd
-    top : int
+    most : int
         Classes to show: those with the highest score anywhere in the clip, and the true one.
     title : str, optional
 
@@ -171,7 +171,7 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, t
     true = predictions["label"].iloc[0] if "label" in predictions else None
     scores = predictions[score_columns(predictions)]
     drawing.check_columns(scores.T, [], "predict()")
-    shown = list(scores.max().sort_values(ascending=False, kind="stable").index[:top])
+    shown = list(scores.max().sort_values(ascending=False, kind="stable").index[:most])
     shown += [true] if true in scores and true not in shown else []
     drawn = 1 if log_mel is None else 2
     figure, axes = plt.subplots(drawn, 1, sharex=True, squeeze=False, figsize=(8, 2.6 * drawn), layout="constrained")

@@ -67,8 +67,8 @@ class Patches:
 
     @property
     def silent(self):
-        """Whether each patch is silent to the network, shape (n,)."""
-        return self.table["silent"].to_numpy()
+        """Whether each patch is silent to the network, shape (n,); none is where the table does not say."""
+        return self.table["silent"].to_numpy() if "silent" in self.table else np.zeros(len(self), bool)
 
     @property
     def time(self):

@@ -67,16 +67,6 @@ def cached(room, *, version, ignore=()):
     return decorate
 
 
-def cached_array(room, key, compute):
-    """An array from the cache, or computed and kept there. (Going away: use `cached`.)"""
-    path = cache_folder(room) / f"{joblib.hash(key)}.joblib"
-    if path.is_file():
-        return joblib.load(path)
-    array = compute()
-    write_whole(path, lambda temporary: joblib.dump(array, temporary))
-    return array
-
-
 def write_whole(path, write):
     """Write through a temporary file beside the target, and rename.
 

@@ -100,7 +100,7 @@ def filter_evidence(network, patches, clips, layer, *, filters=None, most=10, pr
         own = own.sort_values("value", ascending=False, kind="stable").drop_duplicates("clip").head(most)
         scores = pd.DataFrame(columns=["hit", "mass", "area"], dtype=float)
         if len(own):
-            back = deconvolve(network, patches[own.index.to_numpy()], layer, number, top=1, progress=False)
+            back = deconvolve(network, patches[own.index.to_numpy()], layer, number, keep=1, progress=False)
             scores = evidence_score(back, clips)
         rows[number] = {**scores.mean(), "patches": len(own)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("filter")

@@ -139,7 +139,7 @@ top.round(3)
 
 # %% tags=["figure:deconvolved"]
 chosen = list(top.index[:2])
-back = {number: ai.maps.deconvolve(network, validation, "conv4", number, top=5) for number in chosen}
+back = {number: ai.maps.deconvolve(network, validation, "conv4", number, keep=5) for number in chosen}
 ai.plots.filter_grid(validation, feature_maps, chosen, examples=3, deconvolved=back);
 
 # %% [markdown]
@@ -148,7 +148,7 @@ ai.plots.filter_grid(validation, feature_maps, chosen, examples=3, deconvolved=b
 # %%
 edges = ai.layers.feature_maps(network, validation, "conv2")
 busy = edges.mean(["patch", "time", "frequency"]).to_series().nlargest(2).index
-early = {number: ai.maps.deconvolve(network, validation, "conv2", number, top=20) for number in busy}
+early = {number: ai.maps.deconvolve(network, validation, "conv2", number, keep=20) for number in busy}
 ai.plots.filter_grid(validation, edges, list(busy), examples=3, deconvolved=early);
 
 # %% [markdown]

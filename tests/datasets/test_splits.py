@@ -6,7 +6,7 @@ import pytest
 
 from audiointerp import datasets
 from audiointerp.datasets.clips import merge_labels
-from audiointerp.datasets.splits import partition, shared_sources, with_folds
+from audiointerp.datasets.splits import clip_folds, partition, patch_folds, shared_sources, with_folds
 from audiointerp.errors import MissingDataError, UnknownLabelError
 
 
@@ -249,3 +249,43 @@ class TestWithFolds:
             with_folds(self.table({"a": 9, "b": 4}))
         with pytest.raises(ValueError, match="count=1"):
             with_folds(self.table({"a": 9}), count=1)
+
+
+class TestSegmentFolds:
+    def test_every_label_is_spread_evenly(self, toy):
+        patches = toy(60, per_clip=3)
+        counts = pd.crosstab(patches.label, patch_folds(patches.table))
+        assert counts.columns.tolist() == [1, 2, 3, 4, 5]
+        assert (counts == 6).all(axis=None)
+
+    def test_clips_stand_on_both_sides(self, toy):
+        patches = toy(60, per_clip=3)
+        by_clip = pd.Series(patch_folds(patches.table)).groupby(patches.clip).nunique()
+        assert (by_clip > 1).mean() > 0.7
+
+    def test_seed(self, toy):
+        patches = toy(60, per_clip=3)
+        one, two, other = (patch_folds(patches.table, seed=seed) for seed in (3, 3, 4))
+        assert (one == two).all() and (one != other).any()
+
+    @pytest.mark.parametrize("count", [1, 61])
+    def test_impossible_counts(self, toy, count):
+        with pytest.raises(ValueError, match=f"count={count}"):
+            patch_folds(toy(60).table, count=count)
+
+
+class TestTrackFolds:
+    def test_clips_stand_on_one_side_and_labels_are_spread(self, toy):
+        patches = toy(60, per_clip=3)
+        folds = clip_folds(patches.table)
+        assert (pd.Series(folds).groupby(patches.clip).nunique() == 1).all()
+        assert (pd.crosstab(patches.label, folds) == 6).all(axis=None)
+        assert not np.array_equal(folds, clip_folds(patches.table, seed=1))
+
+    def test_clip_may_stand_in_the_index(self, toy):
+        table = toy(60, per_clip=3).table
+        assert (clip_folds(table.set_index(["clip", "start"])) == clip_folds(table)).all()
+
+    def test_more_folds_than_clips(self, toy):
+        with pytest.raises(ValueError, match="number of clips, 20"):
+            clip_folds(toy(60, per_clip=3).table, count=21)

@@ -1,15 +1,12 @@
-import math
 from dataclasses import replace
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import confusion_matrix, recall_score
 
 from audiointerp.errors import PatchShapeError, UnknownLabelError
-from audiointerp.evaluation import predictions as evaluation
-from audiointerp.evaluation.metrics import accuracy, confused_pairs, confusion, recall, sort_by_recall
+from audiointerp.evaluation.metrics import confused_pairs, confusion, sort_by_recall
 from audiointerp.evaluation.predictions import mistakes, predict, score_columns, vote
 from audiointerp.networks.head import add_head
 
@@ -30,6 +27,7 @@ def scored(rows, labels=LABELS):
     table["predicted"] = [labels[i] for i in scores.argmax(axis=1)]
     table["score"] = scores.max(axis=1)
     table[labels] = scores
+    table.attrs["labels"] = list(labels)
     return table
 
 
@@ -138,70 +136,11 @@ def test_vote_keeps_the_order_of_clips_and_what_is_known_of_them(network, toy):
     assert score_columns(clips) == LABELS
 
 
-def wilson(right, n, z):
-    """Wilson 1927, as published."""
-    p = right / n
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-@pytest.mark.parametrize(("right", "n"), [(65, 80), (0, 10), (10, 10), (1, 1), (391, 400)])
-@pytest.mark.parametrize(("confidence", "z"), [(0.95, 1.959963984540054), (0.99, 2.5758293035489004)])
-def test_accuracy_and_its_wilson_interval(right, n, confidence, z):
-    table = pd.DataFrame({"label": ["dog"] * n, "predicted": ["dog"] * right + ["sea"] * (n - right)})
-    result = accuracy(table, confidence)
-    assert result["accuracy"] == right / n and result["right"] == right and result["n"] == n
-    np.testing.assert_allclose([result["low"], result["high"]], wilson(right, n, z), atol=1e-9)
-
-
 def random_table(rng, n=300):
     table = pd.DataFrame({"label": rng.choice(LABELS, n), "predicted": rng.choice(LABELS, n, p=[0.5, 0.3, 0.2])})
     table[LABELS] = 0.0
+    table.attrs["labels"] = list(LABELS)
     return table
-
-
-def test_confusion_counts(rng):
-    table = random_table(rng)
-    counts = confusion(table)
-    crosstab = pd.crosstab(table["label"], table["predicted"])
-    np.testing.assert_array_equal(counts, crosstab.loc[LABELS, LABELS])
-    order = ["sea", "dog", "rain"]
-    np.testing.assert_array_equal(
-        confusion(table, order), confusion_matrix(table["label"], table["predicted"], labels=order)
-    )
-    assert list(counts.index) == list(counts.columns) == LABELS
-    assert (counts.index.name, counts.columns.name) == ("true", "predicted")
-
-
-def test_confusion_keeps_classes_that_do_not_occur():
-    table = scored([(0, "dog", False, [0.9, 0.1, 0.0]), (1, "sea", False, [0.6, 0.1, 0.3])])
-    assert confusion(table).to_numpy().tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
-
-
-def test_confusion_with_a_class_that_is_not_known(rng):
-    with pytest.raises(UnknownLabelError, match=r"\['sea'\].*knows dog, rain"):
-        confusion(random_table(rng), ["dog", "rain"])
-
-
-def test_confused_pairs_are_the_cells_off_the_diagonal(rng):
-    counts = confusion(random_table(rng))
-    pairs = confused_pairs(counts)
-    assert list(pairs.columns) == ["true", "predicted", "count", "share"]
-    assert len(pairs) == (counts.to_numpy()[~np.eye(3, dtype=bool)] > 0).sum() == 6
-    for row in pairs.itertuples():
-        assert row.count == counts.loc[row.true, row.predicted] and row.true != row.predicted
-        assert row.share == pytest.approx(row.count / counts.loc[row.true].sum())
-    assert pairs["count"].is_monotonic_decreasing
-
-
-def test_confused_pairs_of_equal_counts_are_ordered_by_share_and_none_gives_no_rows():
-    names = pd.Index(LABELS, name="true"), pd.Index(LABELS, name="predicted")
-    counts = pd.DataFrame([[90, 2, 0], [2, 8, 0], [0, 0, 5]], *names)
-    pairs = confused_pairs(counts)
-    assert pairs[["true", "predicted", "count"]].to_numpy().tolist() == [["rain", "dog", 2], ["dog", "rain", 2]]
-    nothing = confused_pairs(pd.DataFrame(np.diag([3, 0, 2]), *names))
-    assert len(nothing) == 0 and list(nothing.columns) == ["true", "predicted", "count", "share"]
 
 
 @pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning")
@@ -210,39 +149,10 @@ def test_tables_are_made_without_deprecated_calls(rng):
     confused_pairs(sort_by_recall(confusion(vote(table))))
 
 
-def test_recall_is_the_share_of_each_true_class(rng):
-    table = random_table(rng)
-    for labels in (LABELS, ["sea", "dog", "rain"]):
-        shares = recall(confusion(table, labels))
-        assert list(shares.index) == labels and shares.index.name == "true"
-        for label in labels:
-            own = table[table["label"] == label]
-            assert shares[label] == pytest.approx((own["predicted"] == label).mean())
-        np.testing.assert_allclose(
-            shares, recall_score(table["label"], table["predicted"], labels=labels, average=None)
-        )
-    assert recall(confusion(table)).nunique() == 3
-
-
-def test_recall_of_a_class_without_clips_is_zero():
-    names = pd.Index(LABELS, name="true"), pd.Index(LABELS, name="predicted")
-    counts = pd.DataFrame([[3, 1, 0], [0, 0, 0], [1, 0, 0]], *names)  # columns do not count: sea was never right
-    assert recall(counts).to_dict() == {"dog": 0.75, "rain": 0, "sea": 0}
-    assert counts.to_numpy().tolist() == [[3, 1, 0], [0, 0, 0], [1, 0, 0]]
-
-
-def test_sort_by_recall():
-    names = pd.Index(LABELS, name="true"), pd.Index(LABELS, name="predicted")
-    counts = pd.DataFrame([[1, 1, 0], [0, 0, 0], [1, 2, 97]], *names)
-    ordered = sort_by_recall(counts)
-    assert list(ordered.index) == list(ordered.columns) == ["sea", "dog", "rain"]
-    assert ordered.loc["sea", "rain"] == 2 and ordered.to_numpy().sum() == 102
-
-
 def test_scores_of_networks_made_elsewhere_are_numbered(toy):
     network = keras.Sequential([keras.Input((32, 16, 1)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")])
     table = predict(network, toy(3))
-    assert evaluation.score_columns(table) == ["0", "1"] and set(table["predicted"]) <= {"0", "1"}
+    assert score_columns(table) == ["0", "1"] and set(table["predicted"]) <= {"0", "1"}
 
 
 MISTAKEN = [
@@ -257,11 +167,6 @@ MISTAKEN = [
 ]
 
 
-def test_mistakes_are_the_patches_of_the_confusion_of_most_clips_surest_first():
-    assert list(mistakes(scored(MISTAKEN)).index) == [1, 0]
-    assert list(mistakes(scored(MISTAKEN), "sea", "dog").index) == [3, 4, 2]
-
-
 def test_mistakes_leave_silent_patches_out_and_name_those_there_are():
     with pytest.raises(UnknownLabelError, match=r"\(rain for sea\).*dog for rain, sea for dog"):
         mistakes(scored(MISTAKEN), "rain", "sea")
@@ -270,3 +175,36 @@ def test_mistakes_leave_silent_patches_out_and_name_those_there_are():
 def test_mistakes_of_a_network_that_makes_none():
     with pytest.raises(UnknownLabelError, match="Mistakes there are: none"):
         mistakes(scored(MISTAKEN[5:]))
+
+
+def test_further_columns_are_no_classes(network, toy):
+    table = predict(network, toy(6))
+    assert vote(table.assign(duration=5.0))["predicted"].isin(LABELS).all()
+    assert score_columns(table.query("start >= 0").assign(duration=5.0)) == LABELS
+    assert score_columns(pd.concat([table[:3], table[3:]])) == LABELS
+    assert score_columns(vote(table)) == LABELS
+
+
+def test_a_table_that_does_not_name_its_classes_is_not_guessed_at(network, toy, tmp_path):
+    table = predict(network, toy(6))
+    table.to_csv(tmp_path / "table.csv", index=False)
+    read = pd.read_csv(tmp_path / "table.csv")
+    with pytest.raises(UnknownLabelError, match=r"does not say which columns are classes.*attrs\[\"labels\"\]"):
+        vote(read)
+    read.attrs["labels"] = LABELS
+    assert vote(read)["predicted"].tolist() == vote(table)["predicted"].tolist()
+    with pytest.raises(UnknownLabelError, match="lacks the scores of sea"):
+        score_columns(table.drop(columns="sea"))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_is_part_of_what_is_cached(network, toy, precision, own_cache):
+    patches = toy(4)
+    one, two = (predict(network, patches, precision=each)[LABELS] for each in (precision, "float32"))
+    np.testing.assert_allclose(one, two, atol=0.05)
+    assert len(list((own_cache / "scores").iterdir())) == (1 if precision == "float32" else 2)
+
+
+def test_mistakes_are_the_patches_of_the_confusion_of_most_clips_surest_first():
+    assert list(mistakes(scored(MISTAKEN)).index) == [1, 0]
+    assert list(mistakes(scored(MISTAKEN), "sea", "dog").index) == [3, 4, 2]

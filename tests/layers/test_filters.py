@@ -130,7 +130,7 @@ def test_statistics_of_one_filter_by_hand():
     table = filter_statistics(maps_of(values, label, np.arange(40) // 2, [1, 2, 4, 8, 16]), percentile=95)
     row = table.loc[0]
     assert row["mean"] == pytest.approx((40 + 50) / 400) and row["active"] == pytest.approx(42 / 400)
-    assert (row["patches"], row["top"], row["clips"]) == (1, 2, 1)
+    assert (row["patches"], row["on"], row["clips"]) == (1, 2, 1)
     assert (row["label"], row["purity"]) == ("jazz", 1) and row["chance"] == 1  # of one clip, hence of one label
     assert row["spread"] == pytest.approx(1 / 5) and row["time_spread"] == 0
     assert row["even"] == pytest.approx(np.std(np.arange(5)) / 5) and row["even_time"] == pytest.approx(0.5 / 2)
@@ -148,7 +148,7 @@ def test_statistics_are_those_of_a_slow_loop(maps):
         peak = own.max(axis=(1, 2))
         on = [i for i in range(60) if peak[i] > np.percentile(peak, 95)]
         assert row["mean"] == pytest.approx(own.mean()) and row["active"] == pytest.approx((own > 0).mean())
-        assert row["patches"] == np.mean(peak > 0) and row["top"] == len(on)
+        assert row["patches"] == np.mean(peak > 0) and row["on"] == len(on)
         assert row["clips"] == len({clip[i] for i in on})
         if not on:
             assert pd.isna(row[["label", "purity", "chance", "frequency", "spread", "even", "concentration"]]).all()
@@ -163,7 +163,7 @@ def test_statistics_are_those_of_a_slow_loop(maps):
         else:
             assert np.isnan(row["spread"]) and np.isnan(row["even"])
     assert table.loc[1, "label"] == "jazz" and table.loc[1, "purity"] == 1 and table.loc[1, "spread"] == 0
-    assert (table.loc[[3, 4], "top"] == [0, 1]).all() and table.loc[3, "mean"] == 0
+    assert (table.loc[[3, 4], "on"] == [0, 1]).all() and table.loc[3, "mean"] == 0
 
 
 def test_chance_is_the_purity_of_labels_shuffled_over_clips(maps):
@@ -181,7 +181,7 @@ def test_chance_is_the_purity_of_labels_shuffled_over_clips(maps):
         drawn = rng.permutation(own)
         expected[0].append(max(np.mean(drawn == name) for name in "ab"))
         expected[1].append(max(np.mean(drawn[[0] * 6 + [1] * 4] == name) for name in "ab"))
-    assert (table["top"] == 10).all() and (table["clips"] == [10, 2]).all()
+    assert (table["on"] == 10).all() and (table["clips"] == [10, 2]).all()
     assert expected[0][0] == 0.5 and table.loc[0, "chance"] == pytest.approx(0.5)
     assert table.loc[1, "chance"] == pytest.approx(np.mean(expected[1]), abs=0.02)
     assert np.mean(expected[1]) > 0.7

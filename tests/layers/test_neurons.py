@@ -250,7 +250,7 @@ def test_a_layer_of_dead_neurons_has_no_shares(rng):
     layers["dead"] = layers["tuned"][:, [39, 39]].assign_coords(neuron=[0, 1])
     row = neurons.compare_layers(layers, shuffles=10).loc["dead"]
     assert (row["neurons"], row["dead"], row["owners"]) == (2, 2, 0)
-    assert row[["share", "chance", "low", "high", "above", "top", "chance_top", "selective"]].isna().all()
+    assert row[["share", "chance", "low", "high", "above", "largest", "chance_largest", "selective"]].isna().all()
 
 
 def test_layers_of_other_clips_are_warned_of(rng):

@@ -67,7 +67,7 @@ def test_first_layer(patches_of):
 def test_strongest_positions(top, stride, patches_of):
     network = stack(layers.Conv2D(2, 3, strides=stride, padding="valid", activation="relu", name="first"))
     patches = patches_of()
-    found = deconvolve(network, patches, "first", 1, top=top)
+    found = deconvolve(network, patches, "first", 1, keep=top)
     kernel = network.get_layer("first").kernel.numpy()[:, :, 0, 1]
     for row, activation in enumerate(output_of(network, "first", patches)[..., 1]):
         expected = np.zeros(SHAPE)
@@ -128,7 +128,7 @@ def test_unpooling():
     expected[2, 4] -= 10 * 18
     expected[2, 0] += 2 * 20
     np.testing.assert_allclose(found[0], expected, atol=1e-4)
-    np.testing.assert_array_equal(np.nonzero(deconvolve(network, patches, "second", 0, top=1)[0]), [[2, 3], [0, 1]])
+    np.testing.assert_array_equal(np.nonzero(deconvolve(network, patches, "second", 0, keep=1)[0]), [[2, 3], [0, 1]])
 
 
 def test_off_and_signs(patches_of):
@@ -155,7 +155,7 @@ def test_networks_of_the_package(build, patches_of):
     before, weights, scores = state(), network.get_weights(), network(patches.data[..., None]).numpy()
     activation = output_of(network, layer if build is vggish else f"{layer}_relu", patches)
     neuron = int(activation.max(axis=(1, 2)).min(axis=0).argmax())
-    found = deconvolve(network, patches, layer, neuron, top=1)
+    found = deconvolve(network, patches, layer, neuron, keep=1)
     table = strongest_examples(network, patches, layer, neuron)
     assert state() == before
     for now, then in zip(network.get_weights(), weights, strict=True):
@@ -168,11 +168,11 @@ def test_networks_of_the_package(build, patches_of):
     np.testing.assert_allclose(found.frequency, patches.frequency)
     np.testing.assert_array_equal(found["true"], patches.label)
     np.testing.assert_allclose(found["activation"], activation[..., neuron].max(axis=(1, 2)), rtol=1e-5)
-    assert [found.attrs[name] for name in ("layer", "neuron", "top")] == [layer, neuron, 1]
+    assert [found.attrs[name] for name in ("layer", "neuron", "keep")] == [layer, neuron, 1]
     assert (found.attrs["method"], found.attrs["network"]) == ("deconvolution", build.__name__)
     json.dumps(found.attrs)
 
-    split = deconvolve(network, patches, layer, neuron, top=1, batch_size=2)
+    split = deconvolve(network, patches, layer, neuron, keep=1, batch_size=2)
     np.testing.assert_allclose(split, found, rtol=1e-4, atol=1e-6 * float(abs(found).max()))
     for patch, row in table.iterrows():
         one = found.sel(patch=patch)
@@ -323,8 +323,8 @@ def test_bad_input(function, network_of, patches_of):
 
 @pytest.mark.parametrize("top", [0, -1, 2.5, True, "all"])
 def test_bad_numbers(top, network_of, patches_of):
-    with pytest.raises(ValueError, match="top="):
-        deconvolve(network_of(), patches_of(), "second", 0, top=top)
+    with pytest.raises(ValueError, match="keep="):
+        deconvolve(network_of(), patches_of(), "second", 0, keep=top)
     with pytest.raises(ValueError, match="most="):
         strongest_examples(network_of(), patches_of(), "second", 0, most=top)
 

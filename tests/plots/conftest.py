@@ -65,6 +65,7 @@ def make_predictions():
         table = patches.table.assign(predicted=predicted, score=score)
         for name in CLASSES:
             table[name] = np.where(table["predicted"] == name, score, (1 - np.asarray(score)) / (len(CLASSES) - 1))
+        table.attrs["labels"] = list(CLASSES)
         return table
 
     return make

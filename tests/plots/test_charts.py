@@ -269,7 +269,7 @@ def test_accuracy_bars_intervals_and_reference():
 
 def test_scores_stand_at_the_middle_of_their_patches(make_patches, make_predictions):
     table = make_predictions(make_patches(["crackling_fire"] * 3), ["dog", "dog", "chainsaw"], [0.9, 0.5, 0.6])
-    above, below = plots.scores_over_time(table, log_mel=np.zeros((300, 64)), top=2)
+    above, below = plots.scores_over_time(table, log_mel=np.zeros((300, 64)), most=2)
     assert [line.get_label() for line in below.lines] == ["dog", "chainsaw", "crackling_fire (true)"]
     assert below.lines[0].get_xdata() == pytest.approx([0.48, 0.72, 0.96])
     assert below.lines[0].get_ydata() == pytest.approx([0.9, 0.5, 0.2])

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp.datasets.splits import clip_folds, patch_folds
+from audiointerp.datasets.splits import patch_folds
 from audiointerp.errors import MissingDataError
-from audiointerp.evaluation.metrics import accuracy, clip_bootstrap
+from audiointerp.evaluation.metrics import accuracy
 from audiointerp.evaluation.predictions import vote
 from audiointerp.networks.genre import cam_cnn
 from audiointerp.sound.music import FEATURES
@@ -22,6 +22,8 @@ from audiointerp.training.recipes import Recipe
 from audiointerp.training.tracks import classify_tracks
 
 RECIPE = Recipe(epochs=4, batch_size=16, learning_rate=3e-3, drop_period=4)
+
+
 QUIET = {"cache": False, "progress": False}
 
 
@@ -32,46 +34,6 @@ def network(small):
 
 def predictions(right, clip, label="a"):
     return pd.DataFrame({"clip": clip, "label": label, "predicted": np.where(right, label, "b"), "a": 0.6, "b": 0.4})
-
-
-class TestSegmentFolds:
-    def test_every_label_is_spread_evenly(self, toy):
-        patches = toy(60, per_clip=3)
-        counts = pd.crosstab(patches.label, patch_folds(patches.table))
-        assert counts.columns.tolist() == [1, 2, 3, 4, 5]
-        assert (counts == 6).all(axis=None)
-
-    def test_clips_stand_on_both_sides(self, toy):
-        patches = toy(60, per_clip=3)
-        by_clip = pd.Series(patch_folds(patches.table)).groupby(patches.clip).nunique()
-        assert (by_clip > 1).mean() > 0.7
-
-    def test_seed(self, toy):
-        patches = toy(60, per_clip=3)
-        one, two, other = (patch_folds(patches.table, seed=seed) for seed in (3, 3, 4))
-        assert (one == two).all() and (one != other).any()
-
-    @pytest.mark.parametrize("count", [1, 61])
-    def test_impossible_counts(self, toy, count):
-        with pytest.raises(ValueError, match=f"count={count}"):
-            patch_folds(toy(60).table, count=count)
-
-
-class TestTrackFolds:
-    def test_clips_stand_on_one_side_and_labels_are_spread(self, toy):
-        patches = toy(60, per_clip=3)
-        folds = clip_folds(patches.table)
-        assert (pd.Series(folds).groupby(patches.clip).nunique() == 1).all()
-        assert (pd.crosstab(patches.label, folds) == 6).all(axis=None)
-        assert not np.array_equal(folds, clip_folds(patches.table, seed=1))
-
-    def test_clip_may_stand_in_the_index(self, toy):
-        table = toy(60, per_clip=3).table
-        assert (clip_folds(table.set_index(["clip", "start"])) == clip_folds(table)).all()
-
-    def test_more_folds_than_clips(self, toy):
-        with pytest.raises(ValueError, match="number of clips, 20"):
-            clip_folds(toy(60, per_clip=3).table, count=21)
 
 
 class TestSongs:
@@ -160,25 +122,6 @@ class TestCrossValidate:
             cross_validate(network, patches, RECIPE, only=[9], **QUIET)
         with pytest.raises(MissingDataError, match="no patch of low is left"):
             cross_validate(network, patches, RECIPE, folds=(patches.label == "low").astype(int), only=[1], **QUIET)
-
-
-class TestClipBootstrap:
-    def test_share_is_that_of_all_patches(self):
-        table = predictions([1, 1, 0, 1, 0, 0], [0, 0, 0, 1, 1, 2])
-        found = clip_bootstrap(table)
-        assert (found["accuracy"], found["right"], found["n"]) == (0.5, 3, 6)
-
-    def test_patches_of_a_clip_count_as_one_draw(self):
-        """100 clips of 10 alike patches: the interval is that of 100, not of 1,000."""
-        right = np.repeat(np.arange(100) < 70, 10)
-        found = clip_bootstrap(predictions(right, np.repeat(np.arange(100), 10)))
-        assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * np.sqrt(0.7 * 0.3 / 100), rel=0.08)
-        alone = clip_bootstrap(predictions(right, np.arange(1000)))
-        assert alone["high"] - alone["low"] == pytest.approx(2 * 1.96 * np.sqrt(0.7 * 0.3 / 1000), rel=0.08)
-
-    def test_seed(self):
-        table = predictions(np.arange(40) % 3 > 0, np.arange(40) // 4)
-        assert clip_bootstrap(table, seed=1).equals(clip_bootstrap(table, seed=1))
 
 
 def test_table_of_networks():
