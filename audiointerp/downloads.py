@@ -38,6 +38,10 @@ def download(name, **options):
         If the name is not known, or the download did not arrive.
     ChecksumError
         If what arrived is not what was published.
+
+    Examples
+    --------
+    >>> download("yamnet")  # doctest: +SKIP
     """
     if name not in DOWNLOADS:
         raise MissingDataError(f"{name}: nothing to download under this name. {known_names(name, DOWNLOADS)}")

@@ -96,7 +96,7 @@ def gain_of(
     gains = (values @ weights).clip(0, 1)
     if outside != "nearest":
         gains[:, (frequencies <= frontend.low) | (frequencies >= frontend.high)] = outside
-    time = (np.arange(len(gains)) * frontend.hop + frontend.window / 2) / frontend.sample_rate
+    time = frontend.frame_times(len(gains))
     coords = {"time": ("time", time, {"units": "s"}), "frequency": ("frequency", frequencies, {"units": "Hz"})}
     return xr.DataArray(gains, coords | ({} if start is None else {"start": start}), ("time", "frequency"), name="gain")
 
@@ -127,7 +127,7 @@ def region(boxes, frontend=VGGISH, frames=None, *, soft=0.0):
     frames = frontend.frames if frames is None else frames
     if int(frames) != frames or frames < 1 or not 0 <= soft < np.inf:
         raise ValueError(f"frames={frames}, soft={soft}: expected a whole number from 1 on, and cells from 0 on.")
-    time = (np.arange(int(frames)) * frontend.hop + frontend.window / 2) / frontend.sample_rate
+    time = frontend.frame_times(int(frames))
     frequency = frontend.frequency
     values = np.zeros((len(time), len(frequency)))
     try:
@@ -207,7 +207,7 @@ def _refined(map_, frontend):
     map_ = map_.sortby([name for name in map_.dims if name in map_.coords])
     values = map_.to_numpy().astype(np.float64)
     if "time" in map_.coords:
-        frames = (np.arange(len(values)) * frontend.hop + frontend.window / 2) / frontend.sample_rate
+        frames = frontend.frame_times(len(values))
         whole = len(values) > 0 and np.allclose(map_["time"], frames, rtol=0, atol=1e-4)
     else:
         whole = values.shape[1] == frontend.mels and len(values) >= frontend.frames

@@ -1,6 +1,7 @@
 """Data sets by their names."""
 
 import difflib
+import inspect
 import pkgutil
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def load(name, **options):
     name : str or path
         One of `DATASETS`, a folder that holds one folder of sounds per class, or one in ESC-50's official layout.
     **options
-        For the data set's own function, such as ``download=False``.
+        For the data set's own function, such as ``download=False``, which is taken by all: a folder of your own has
+        nothing to download.
 
     Returns
     -------
@@ -35,17 +37,35 @@ def load(name, **options):
     ------
     MissingDataError
         If it is neither a known name nor a folder, or the data is not there.
+    TypeError
+        If the data set has no such option.
+
+    Examples
+    --------
+    >>> load("esc10")["label"].value_counts()  # doctest: +SKIP
+    >>> load("my_sounds")  # doctest: +SKIP
     """
     if name in DATASETS:
-        return pkgutil.resolve_name(DATASETS[name])(**options)
+        return _call(pkgutil.resolve_name(DATASETS[name]), name, options)
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise MissingDataError(f"{name}: neither a folder nor a data set. {known_names(name, DATASETS)}")
     if (folder / "meta" / "esc50.csv").is_file():
-        return pkgutil.resolve_name("audiointerp.datasets.esc:from_esc_layout")(folder, **options)
-    return from_folder(folder, **options)
+        return _call(pkgutil.resolve_name("audiointerp.datasets.esc:from_esc_layout"), name, options, folder)
+    return _call(from_folder, name, options, folder)
+
+
+def _call(function, name, options, *given):
+    accepted = list(inspect.signature(function).parameters)[len(given) :]
+    if "download" not in accepted:
+        options = {option: value for option, value in options.items() if option != "download"}
+    if unknown := [option for option in options if option not in accepted]:
+        own = ", ".join(accepted) or "none"
+        raise TypeError(f"{name}: no option {', '.join(unknown)} to load it with; its own are: {own}.")
+    return function(*given, **options)
 
 
 def known_names(name, names):
+    """The names there are, and the one that was perhaps meant, as a sentence."""
     near = difflib.get_close_matches(str(name).lower(), names, n=1)
     return f"Known names: {', '.join(names)}." + (f" Did you mean {near[0]!r}?" if near else "")

@@ -95,9 +95,22 @@ def from_folder(folder):
 def count_labels(clips):
     """Clips and sources per label.
 
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+
     Returns
     -------
     pandas.DataFrame [label] with the columns ``clips`` and ``sources``
+
+    Raises
+    ------
+    MissingDataError
+        If the table is empty or lacks a column.
+
+    Examples
+    --------
+    >>> count_labels(load("esc10"))  # doctest: +SKIP
     """
     check_table(clips)
     return clips.groupby("label", observed=True)["source"].agg(clips="size", sources="nunique")

@@ -48,6 +48,10 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     --------
     shared_sources : what such a split leaks.
     audiointerp.datasets.partition : three parts, with one for the test.
+
+    Examples
+    --------
+    >>> train, validation = split(load("esc10"), "fold", fold=5)  # doctest: +SKIP
     """
     check_table(clips)
     if not 0 < fraction < 1:

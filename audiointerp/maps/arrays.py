@@ -112,14 +112,8 @@ def map_array(patches, names, values, *, axes=None, method, settings, network, u
 
 def plain(settings):
     """Settings as attributes that any file format takes: text, numbers and lists of them."""
-    return {
-        name: list(value)
-        if isinstance(value, tuple)
-        else value
-        if isinstance(value, (int, float, list))
-        else str(value)
-        for name, value in settings.items()
-    }
+    settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
+    return {name: value if isinstance(value, (int, float, list)) else str(value) for name, value in settings.items()}
 
 
 def label_coords(patches, names):

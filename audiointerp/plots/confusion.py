@@ -1,4 +1,4 @@
-"""The confusion chart."""
+"""The confusion chart, with its row and column summaries."""
 
 import textwrap
 

@@ -11,17 +11,15 @@ import warnings
 from html import escape
 from pathlib import Path
 
-import joblib
 import matplotlib
 import numpy as np
 import pandas as pd
 import soundfile
-from tqdm import tqdm
 
 from ..errors import AudioRepairWarning, UnreadableAudioError
 from ..sound.frontend import VGGISH
-from ..sound.reading import file_digest, read_with_notes, short
-from ..storage.folders import cache_folder
+from ..sound.reading import file_digest, read_each, read_with_notes, short
+from ..storage.cache import cached
 from .projections import categories, looks
 
 MOST_MEGABYTES = 20  # of sounds and spectrograms in one picture
@@ -104,7 +102,7 @@ Bokeh.embed.embed_item(stored("plot"));
 </script></body></html>"""
 
 
-def clickable(table, *, by="label", sound=True, seconds=5.0, size=(640, 480), picture=True, most=500):
+def clickable(table, *, by="label", sound=True, seconds=5.0, size=(640, 480), picture=True, most=500, progress=True):
     """A projection whose points show their clip under the mouse and play it when clicked.
 
     Parameters
@@ -124,6 +122,7 @@ def clickable(table, *, by="label", sound=True, seconds=5.0, size=(640, 480), pi
         Put a small log-mel spectrogram of each clip inside (about 3 KB).
     most : int
         Most sounds that are accepted.
+    progress : bool
 
     Returns
     -------
@@ -151,7 +150,7 @@ def clickable(table, *, by="label", sound=True, seconds=5.0, size=(640, 480), pi
     if sound and count > most:
         advice = "Choose clips, as in table.sample(300, random_state=0), or leave the sounds out with sound=False"
         raise ValueError(f"{count} sounds; at most {most} are put into one picture. {advice}.")
-    media = _read_all(paths, seconds, sound, picture)
+    media = _read_all(paths, seconds, sound, picture, progress)
     megabytes = sum(len(uri or "") for one in media for uri in one.values()) / 1e6
     if megabytes > MOST_MEGABYTES:
         found = f"{megabytes:.0f} MB of sounds and spectrograms; at most {MOST_MEGABYTES} MB are put into one picture"
@@ -190,16 +189,14 @@ def _lines(table, by, paths):
         yield [str(row[first]), *facts, f"clip {index}" if path is None else Path(path).name]
 
 
-def _read_all(paths, seconds, sound, picture):
+def _read_all(paths, seconds, sound, picture, progress):
     """For each path a dict of `sound` and `picture` as data URIs; warns of files that cannot be read."""
     wanted = dict.fromkeys(path for path in paths if path is not None and (sound or picture))
-    read = joblib.Memory(cache_folder("clickable"), verbose=0).cache(_read, ignore=["path"])
-    task = joblib.delayed(_try)
-    results = joblib.Parallel(-1, prefer="threads", return_as="generator")(
-        task(read, path, seconds, sound, picture) for path in wanted
-    )
-    bar = tqdm(results, "sounds", len(wanted), unit="clip", leave=False, delay=2)
-    read = dict(zip(wanted, bar, strict=True))
+
+    def read_one(path):
+        return _media(file_digest(path), path, seconds, sound, picture)
+
+    read = dict(zip(wanted, read_each(read_one, wanted, title="sounds", progress=progress), strict=True))
     bad = [str(result) for result in read.values() if isinstance(result, UnreadableAudioError)]
     read = {path: result for path, result in read.items() if isinstance(result, tuple)}
     repairs = [f"{short(path)}: {note}" for path, (_, notes) in read.items() for note in notes]
@@ -212,16 +209,9 @@ def _read_all(paths, seconds, sound, picture):
     return [read.get(path, silent)[0] for path in paths]
 
 
-def _try(read, path, seconds, sound, picture):
-    """What `read` gives for a file, or the error if it cannot be read."""
-    try:
-        return read(file_digest(path), path, seconds, sound, picture)
-    except UnreadableAudioError as error:
-        return error
-
-
-def _read(digest, path, seconds, sound, picture):
-    """Sound and picture of a file (cached under the fingerprint of its bytes), and what was repaired."""
+@cached("clickable", version=1, ignore=("path",))
+def _media(digest, path, seconds, sound, picture):
+    """Sound and picture of a file (kept under the fingerprint of its bytes), and what was repaired."""
     waveform, notes = read_with_notes(path, VGGISH.sample_rate)
     waveform = waveform[: max(1, round(seconds * VGGISH.sample_rate))]
     media = {"sound": _sound(waveform)} if sound else {}

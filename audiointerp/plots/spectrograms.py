@@ -62,7 +62,7 @@ def spectrogram(log_mel, *, frontend=VGGISH, evidence=None, title=None, colorbar
     """
     log_mel = drawing.check_log_mel(log_mel, frontend)
     ax = drawing.new_axes(ax, 8, 2.8)
-    time = (np.arange(len(log_mel)) * frontend.hop + frontend.window / 2) / frontend.sample_rate
+    time = frontend.frame_times(len(log_mel))
     mesh = drawing.draw_cells(ax, log_mel, time, frontend.frequency, cmap="viridis")
     ax.set_title(title or "")
     if colorbar:

@@ -1,5 +1,6 @@
 """Waveform → log-mel spectrogram, cut as the networks see it."""
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -8,6 +9,26 @@ from scipy import fft, signal
 
 from ..errors import UnreadableAudioError
 from .reading import read_with_notes
+
+
+def hz_to_mel(frequency):
+    """HTK mel of a frequency in Hz: 1127 ln(1 + f / 700)."""
+    return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
+
+
+def mel_to_hz(mel):
+    """Frequency in Hz of an HTK mel."""
+    return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
+
+
+@lru_cache(maxsize=8)
+def _mel_weights(frontend):
+    edges = frontend._mel_edges
+    bins = hz_to_mel(np.linspace(0, frontend.sample_rate / 2, frontend.fft_length // 2 + 1))[:, None]
+    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
+    weights = np.maximum(0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
+    weights[0] = 0
+    return weights.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -27,9 +48,24 @@ class FrontEnd:
     frames : int
         Frames per patch.
 
+    Raises
+    ------
+    ValueError
+        If the settings do not fit each other.
+
+    Warns
+    -----
+    UserWarning
+        If mel bands fall between the frequencies of the Fourier transform and stay empty.
+
     References
     ----------
     Hershey et al., ICASSP 2017; ``mel_features.py`` of AudioSet's VGGish.
+
+    Examples
+    --------
+    >>> FrontEnd().log_mel(np.zeros(16_000)).shape
+    (98, 64)
     """
 
     sample_rate: int = 16_000
@@ -42,10 +78,37 @@ class FrontEnd:
     log_offset: float = 0.01
     frames: int = 96
 
+    def __post_init__(self):
+        for name in ("sample_rate", "window", "hop", "fft_length", "mels", "frames"):
+            if not getattr(self, name) >= 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1.")
+        if self.window > self.fft_length:
+            raise ValueError(
+                f"window={self.window}, fft_length={self.fft_length}: the end of every frame would be cut off. Take an "
+                "fft_length of at least the window."
+            )
+        if not 0 <= self.low < self.high <= self.sample_rate / 2:
+            raise ValueError(
+                f"low={self.low}, high={self.high}: expected 0 ≤ low < high ≤ {self.sample_rate / 2} Hz, half the rate."
+            )
+        if not self.log_offset > 0:
+            raise ValueError(f"log_offset={self.log_offset}: expected more than 0, as 0.01.")
+        if (empty := ~self.mel_weights.any(axis=0)).any():
+            warnings.warn(
+                f"{empty.sum()} of {self.mels} mel bands are empty, the first near {self.frequency[empty][0]:.0f} Hz: "
+                f"they lie between two frequencies of the Fourier transform, {self.sample_rate / self.fft_length:.1f} "
+                "Hz apart. Take a larger fft_length, fewer mels or a higher low.",
+                stacklevel=3,
+            )
+
+    def frame_times(self, count):
+        """Centres of so many frames in seconds from the start of the first, shape (count,)."""
+        return (np.arange(count) * self.hop + self.window / 2) / self.sample_rate
+
     @property
     def time(self):
         """Centres of a patch's frames in seconds from its start, shape (frames,)."""
-        return (np.arange(self.frames) * self.hop + self.window / 2) / self.sample_rate
+        return self.frame_times(self.frames)
 
     @property
     def frequency(self):
@@ -151,6 +214,11 @@ class WaveformFrontEnd:
     ----------
     Aytar, Vondrick & Torralba, SoundNet, NIPS 2016. The published features of ESC-50 were made at the files' own
     44.1 kHz, although the network had been trained at 22.05 kHz.
+
+    Examples
+    --------
+    >>> WaveformFrontEnd(shortest=8).fit_length(np.zeros(3)).shape
+    (9,)
     """
 
     sample_rate: int | None = None
@@ -184,23 +252,3 @@ SOUNDNET = WaveformFrontEnd()
 def frontend_from(config):
     """Front end of a dictionary of its settings."""
     return (FrontEnd if "mels" in config else WaveformFrontEnd)(**config)
-
-
-def hz_to_mel(frequency):
-    """HTK mel of a frequency in Hz: 1127 ln(1 + f / 700)."""
-    return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
-
-
-def mel_to_hz(mel):
-    """Frequency in Hz of an HTK mel."""
-    return 700.0 * np.expm1(np.asarray(mel) / 1127.0)
-
-
-@lru_cache(maxsize=8)
-def _mel_weights(frontend):
-    edges = frontend._mel_edges
-    bins = hz_to_mel(np.linspace(0, frontend.sample_rate / 2, frontend.fft_length // 2 + 1))[:, None]
-    low, centre, high = edges[:-2], edges[1:-1], edges[2:]
-    weights = np.maximum(0, np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre)))
-    weights[0] = 0
-    return weights.astype(np.float32)

@@ -1,18 +1,14 @@
-"""Song features: 57 numbers a clip, or a segment of it, as published for every track of GTZAN."""
+"""Track features: 57 numbers a clip, or a part of it, as published for every track of GTZAN."""
 
-import warnings
-
-import joblib
 import librosa
 import numpy as np
 import pandas as pd
 from scipy import ndimage
-from tqdm import tqdm
 
-from ..errors import AudioRepairWarning, MissingDataError, UnreadableAudioError
-from ..storage.folders import cache_folder
+from ..errors import MissingDataError, UnreadableAudioError
+from ..storage.cache import cached
 from .frontend import WaveformFrontEnd
-from .reading import file_digest, report_unreadable, short
+from .reading import file_digest, read_each, report_unreadable, short, warn_of_repairs
 
 SONG = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
 
@@ -29,8 +25,8 @@ FEATURES += [f"mfcc{number}_{statistic}" for number in range(1, MFCCS + 1) for s
 MEDIAN = 31  # frames, or bins, of the median filters that part harmonies from percussion
 
 
-def track_features(clips, *, seconds=None, jobs=-1, on_error="raise"):
-    """Describe each clip, or each segment of it, by the 57 features of the published GTZAN table.
+def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True, progress=True):
+    """Describe each clip, or each part of it, by the 57 features of the published GTZAN table.
 
     Mean and variance over time of what librosa gives with its own settings (frames of 2,048 samples every 512) at
     22,050 Hz: ``chroma_stft``; ``rms``; ``spectral_centroid``, ``spectral_bandwidth`` and ``rolloff`` (Hz);
@@ -45,16 +41,17 @@ def track_features(clips, *, seconds=None, jobs=-1, on_error="raise"):
     clips : pandas.DataFrame
         Clip table: `path`, and if it has them `label`, `fold`, `source`.
     seconds : float, optional
-        Length of the segments that each clip is cut into, one after the other; what is left at the end is not used.
+        Length of the parts that each clip is cut into, one after the other; what is left at the end is not used.
         Whole clips by default. At least 1.
-    jobs : int
-        Clips worked on at a time; -1 for one a core.
     on_error : {"raise", "skip"}
         What to do with clips that cannot be used: stop and list them, or leave them out with a warning.
+    jobs : int
+        Clips worked on at a time; -1 for one a core.
+    cache, progress : bool
 
     Returns
     -------
-    pandas.DataFrame [clips] or [segments]
+    pandas.DataFrame [clips] or [parts]
         `label`, `fold`, `source` as far as the table has them, then `FEATURES`; indexed by `clip` (the table's index)
         or by `clip` and `start` (s).
 
@@ -63,7 +60,7 @@ def track_features(clips, *, seconds=None, jobs=-1, on_error="raise"):
     MissingDataError
         If there are no clips.
     UnreadableAudioError
-        If clips cannot be read or are shorter than a segment, or than 1 s (all of them are named at once).
+        If clips cannot be read or are shorter than a part, or than 1 s (all of them are named at once).
 
     Warns
     -----
@@ -80,21 +77,21 @@ def track_features(clips, *, seconds=None, jobs=-1, on_error="raise"):
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
     if seconds is not None and not seconds >= SHORTEST:
-        raise ValueError(f"seconds={seconds}: expected at least {SHORTEST} s a segment, or None for whole clips.")
+        raise ValueError(f"seconds={seconds}: expected at least {SHORTEST} s a part, or None for whole clips.")
     seconds = None if seconds is None else float(seconds)
-    read = joblib.Memory(cache_folder("track_features"), verbose=0).cache(_of_file, ignore=["path"])
-    results = joblib.Parallel(jobs, prefer="threads", return_as="generator")(
-        joblib.delayed(_try)(read, path, seconds) for path in clips["path"]
-    )
+
+    def read(path):
+        return _of_file(file_digest(path), str(path), seconds, cache=cache)
+
+    results = read_each(read, clips["path"], title="track features", jobs=jobs, progress=progress)
     columns = [c for c in ("label", "fold", "source") if c in clips]
     about, parts, failures = [], [], []
-    bar = tqdm(results, "song features", len(clips), unit="clip", leave=False, delay=2)
-    for index, path, values, (rows, notes) in zip(clips.index, clips["path"], clips[columns].values, bar, strict=True):
-        if rows is None:
-            failures.append(notes)
+    for index, path, values, result in zip(clips.index, clips["path"], clips[columns].values, results, strict=True):
+        if isinstance(result, UnreadableAudioError):
+            failures.append(result)
             continue
-        for note in notes:
-            warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=2)
+        rows, notes = result
+        warn_of_repairs(path, notes)
         parts.append(rows)
         starts = np.arange(len(rows)) * (seconds or 0.0)
         about += [(index, start, *values) for start in starts]
@@ -182,27 +179,20 @@ def feature_agreement(own, published):
     return pd.DataFrame(found).rename_axis("feature").sort_values("correlation", kind="stable")
 
 
+@cached("track_features", version=1, ignore=("path",))
 def _of_file(digest, path, seconds):
-    """Features of a file's segments (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
+    """Features of a file's parts (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
     waveform, notes = SONG.read(path)
     length = len(waveform) / SONG.sample_rate
     if length < (seconds or SHORTEST):
-        what = f"a segment needs {seconds} s" if seconds else f"the features need {SHORTEST} s"
+        what = f"a part needs {seconds} s" if seconds else f"the features need {SHORTEST} s"
         raise UnreadableAudioError(f"{short(path)}: {length:.2f} s long; {what} at least.")
     samples = len(waveform) if seconds is None else round(seconds * SONG.sample_rate)
-    segments = waveform[: len(waveform) // samples * samples].reshape(-1, samples)
-    silent = int((~segments.any(axis=1)).sum())
+    parts = waveform[: len(waveform) // samples * samples].reshape(-1, samples)
+    silent = int((~parts.any(axis=1)).sum())
     if silent > 0 and waveform.any():
-        notes = [*notes, f"{silent} of {len(segments)} segments are silent: their features describe silence"]
-    return np.stack([describe(segment) for segment in segments]), notes
-
-
-def _try(read, path, seconds):
-    """Result of one clip, or (None, the error's text)."""
-    try:
-        return read(file_digest(path), str(path), seconds)
-    except UnreadableAudioError as error:
-        return None, str(error)
+        notes = [*notes, f"{silent} of {len(parts)} parts are silent: their features describe silence"]
+    return np.stack([describe(part) for part in parts]), notes
 
 
 def _tuning(power):

@@ -1,19 +1,18 @@
 """Clips → log-mel patches, each knowing its clip and its start."""
 
 import tempfile
-import warnings
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import joblib
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
-from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
+from ..errors import MissingDataError, PatchShapeError, UnreadableAudioError
+from ..storage.cache import cached
 from ..storage.folders import cache_folder
 from .frontend import VGGISH, FrontEnd
-from .reading import file_digest, read_with_notes, report_unreadable, short
+from .reading import LONGEST, file_digest, read_each, read_with_notes, report_unreadable, warn_of_repairs
 
 IN_MEMORY = 2_000_000_000  # bytes; larger sets of patches live in a temporary file
 
@@ -22,16 +21,28 @@ IN_MEMORY = 2_000_000_000  # bytes; larger sets of patches live in a temporary f
 class Patches:
     """Log-mel patches and where each comes from.
 
-    ``patches[3]``, ``patches[[250, 500]]`` and ``patches[patches.label == "dog"]`` are patches again.
+    ``patches[3]``, ``patches[[250, 500]]`` and ``patches[patches.label == "dog"]`` are patches again. What they hold
+    cannot be changed: what is computed from it is kept under its fingerprint.
 
     Parameters
     ----------
     data : numpy.ndarray [n, frames, mels], float32
+        Taken as it is if it is read-only, otherwise copied and made so.
     table : pandas.DataFrame [n]
         One row a patch: `clip` (index of its row in the clip table), `start` (s), `label`, `fold`, `source`,
         `path`, `padded` (the clip was too short for one patch) and `silent` (no band of any frame rises above the
         front end's log offset: the network sees a flat patch).
     frontend : FrontEnd
+
+    Raises
+    ------
+    PatchShapeError
+        If data, table and front end do not fit each other.
+
+    Examples
+    --------
+    >>> patches = make_patches(clips)  # doctest: +SKIP
+    >>> patches[~patches.silent].data.mean(axis=1)  # doctest: +SKIP
     """
 
     data: np.ndarray
@@ -39,6 +50,11 @@ class Patches:
     frontend: FrontEnd = VGGISH
 
     def __post_init__(self):
+        data = np.asarray(self.data)
+        if data.flags.writeable:
+            data = data.copy()
+            data.flags.writeable = False
+        object.__setattr__(self, "data", data)
         expected = (len(self.table), self.frontend.frames, self.frontend.mels)
         if self.data.shape != expected:
             raise PatchShapeError(f"patches of shape {self.data.shape}: expected {expected} (patches, frames, mels).")
@@ -48,7 +64,9 @@ class Patches:
 
     def __getitem__(self, index):
         rows = np.atleast_1d(np.arange(len(self))[index])
-        return Patches(self.data[rows], self.table.iloc[rows], self.frontend)
+        part = self.data[rows]
+        part.flags.writeable = False  # it is a copy already
+        return Patches(part, self.table.iloc[rows], self.frontend)
 
     @property
     def label(self):
@@ -107,7 +125,9 @@ class Patches:
         return joblib.hash([np.asarray(self.data), labels, asdict(self.frontend)])
 
 
-def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs=-1, max_seconds=600.0):
+def make_patches(
+    clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs=-1, max_seconds=LONGEST, cache=True, progress=True
+):
     """Read clips and cut them into log-mel patches.
 
     Clips are read in parallel; each log-mel spectrogram is kept in the cache under its content and the settings.
@@ -126,6 +146,7 @@ def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs
         Clips read at a time; -1 for one a core.
     max_seconds : float
         Longest clip that is accepted.
+    cache, progress : bool
 
     Returns
     -------
@@ -137,31 +158,33 @@ def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs
         If there are no clips.
     UnreadableAudioError
         If clips cannot be read (all of them are named at once).
+
+    Examples
+    --------
+    >>> patches = make_patches(load("my_sounds"), YAMNET, overlap=0.5)  # doctest: +SKIP
     """
     if len(clips) == 0:
         raise MissingDataError("no clips: the table is empty. Check the folder, labels or split it came from.")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
     frontend.patch_hop(overlap)
-    read = joblib.Memory(cache_folder("log_mel"), verbose=0).cache(_clip_log_mel, ignore=["path"])
-    task = joblib.delayed(_try)
-    results = joblib.Parallel(jobs, prefer="threads", return_as="generator")(
-        task(read, path, frontend, max_seconds) for path in clips["path"]
-    )
+
+    def read(path):
+        return _clip_log_mel(file_digest(path), str(path), frontend, max_seconds, cache=cache)
+
+    results = read_each(read, clips["path"], title="log-mel", jobs=jobs, progress=progress)
     store, rows, failures = _Store(frontend), [], []
     columns = [c for c in ("label", "fold", "source", "path") if c in clips]
-    bar = tqdm(results, "log-mel", len(clips), unit="clip", leave=False, delay=2)
-    for (index, clip), (log_mel, notes) in zip(clips[columns].iterrows(), bar, strict=True):
-        if log_mel is None:
-            failures.append(notes)
+    for (index, clip), result in zip(clips[columns].iterrows(), results, strict=True):
+        if isinstance(result, UnreadableAudioError):
+            failures.append(result)
             continue
-        for note in notes:
-            warnings.warn(f"{short(clip['path'])}: {note}", AudioRepairWarning, stacklevel=2)
+        log_mel, notes = result
         cut, start = frontend.cut(log_mel, overlap)
         padded = len(log_mel) < frontend.frames
         if padded:
-            note = f"too short for one patch of {frontend.patch_seconds} s: padded with silence"
-            warnings.warn(f"{short(clip['path'])}: {note}", AudioRepairWarning, stacklevel=2)
+            notes = [*notes, f"too short for one patch of {frontend.patch_seconds} s: padded with silence"]
+        warn_of_repairs(clip["path"], notes)
         store.append(cut)
         silent = cut.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
         rows += [
@@ -173,18 +196,11 @@ def make_patches(clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs
     return Patches(store.array(), pd.DataFrame(rows), frontend)
 
 
+@cached("log_mel", version=1, ignore=("path",))
 def _clip_log_mel(digest, path, frontend, max_seconds):
-    """Log-mel of one file (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
-    waveform, notes = read_with_notes(path, frontend.sample_rate, max_seconds)
+    """Log-mel of one file (kept under `digest`, the fingerprint of its bytes) and what was repaired."""
+    waveform, notes = read_with_notes(path, frontend.sample_rate, max_seconds=max_seconds)
     return frontend.log_mel(waveform), notes
-
-
-def _try(read, path, frontend, max_seconds):
-    """Result of one clip, or (None, the error's text)."""
-    try:
-        return read(file_digest(path), str(path), frontend, max_seconds)
-    except UnreadableAudioError as error:
-        return None, str(error)
 
 
 class _Store:
@@ -205,6 +221,8 @@ class _Store:
 
     def array(self):
         if self.file is None:
-            return np.concatenate(self.parts)
+            whole = np.concatenate(self.parts)
+            whole.flags.writeable = False
+            return whole
         self.file.flush()
         return np.memmap(self.file, np.float32, "r").reshape(self.shape)

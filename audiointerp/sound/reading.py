@@ -4,9 +4,11 @@ import re
 import warnings
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pooch
 import soundfile
+from tqdm import tqdm
 
 from ..errors import AudioRepairWarning, UnreadableAudioError
 
@@ -30,7 +32,7 @@ def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
     channel : int, optional
         The one to take, 0 for the first; by default all are averaged.
     max_seconds : float
-        Longest file that is accepted.
+        Longest file that is accepted; infinite for any.
 
     Returns
     -------
@@ -41,19 +43,26 @@ def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
     UnreadableAudioError
         If there is no such file, it is not audio, holds no samples, mostly invalid ones, is too long, or has no such
         channel.
+    ValueError
+        If `max_seconds` is not above 0.
 
     Warns
     -----
     AudioRepairWarning
+
+    Examples
+    --------
+    >>> waveform = read_audio("dog/1-100032-A.ogg")  # doctest: +SKIP
     """
-    waveform, notes = read_with_notes(path, sample_rate, max_seconds, channel)
-    for note in notes:
-        warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=2)
+    waveform, notes = read_with_notes(path, sample_rate, channel=channel, max_seconds=max_seconds)
+    warn_of_repairs(path, notes)
     return waveform
 
 
-def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST, channel=None):
+def read_with_notes(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
     """As `read_audio`, with the repairs as a list of texts instead of warnings."""
+    if not max_seconds > 0:
+        raise ValueError(f"max_seconds={max_seconds}: expected more than 0 seconds.")
     samples, rate, notes = _decode(Path(path), max_seconds)
     if channel is not None and not 0 <= channel < samples.shape[1]:
         raise UnreadableAudioError(
@@ -69,6 +78,45 @@ def read_with_notes(path, sample_rate=16_000, max_seconds=LONGEST, channel=None)
             notes.append(f"sampled at {rate} Hz: nothing above {rate / 2:.0f} Hz; converted to {sample_rate} Hz")
         waveform = librosa.resample(waveform, orig_sr=rate, target_sr=sample_rate, res_type="soxr_hq")
     return np.ascontiguousarray(waveform, dtype=np.float32), notes
+
+
+def read_each(read, paths, *, title, jobs=-1, progress=True):
+    """What a function gives for each of many files, several at a time.
+
+    Parameters
+    ----------
+    read : callable [path -> object]
+    paths : sequence of path
+    title : str
+        In front of the progress bar.
+    jobs : int
+        Files read at a time; -1 for one a core.
+    progress : bool
+        Show a bar when it takes longer than two seconds.
+
+    Yields
+    ------
+    object or UnreadableAudioError
+        In the order of the paths; the error in place of what cannot be read.
+    """
+
+    def attempt(path):
+        try:
+            return read(path)
+        except UnreadableAudioError as error:
+            return error
+
+    paths = list(paths)
+    results = joblib.Parallel(jobs, prefer="threads", return_as="generator")(
+        joblib.delayed(attempt)(path) for path in paths
+    )
+    yield from tqdm(results, title, len(paths), unit="clip", leave=False, delay=2, disable=not progress)
+
+
+def warn_of_repairs(path, notes, *, stacklevel=3):
+    """One warning for each thing that had to be repaired in a file."""
+    for note in notes:
+        warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=stacklevel)
 
 
 def file_digest(path):
@@ -97,7 +145,7 @@ def report_unreadable(failures, total, on_error):
 
     Parameters
     ----------
-    failures : list of str
+    failures : list of UnreadableAudioError
         What was wrong with each.
     total : int
         Clips of the set.
@@ -136,7 +184,8 @@ def _decode(path, max_seconds):
                     f"{short(path)}: {promised / rate / 60:.1f} minutes long, at most {max_seconds / 60:.1f} minutes "
                     "are accepted. Cut it to the part of interest, or raise max_seconds."
                 )
-            samples = file.read(int(max_seconds * rate) + 1, dtype="float32", always_2d=True)
+            most = -1 if np.isinf(max_seconds) else int(max_seconds * rate) + 1
+            samples = file.read(most, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
         raise UnreadableAudioError(
             f"{short(path)}: not readable as audio ({size} bytes; {error}). "

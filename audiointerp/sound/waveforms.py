@@ -1,13 +1,9 @@
 """Clips and patches → waveforms, for networks that listen to them directly."""
 
-import warnings
-
-import joblib
 import numpy as np
-from tqdm import tqdm
 
-from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError
-from .reading import short
+from ..errors import MissingDataError, PatchShapeError, UnreadableAudioError
+from .reading import read_each, warn_of_repairs
 
 
 def read_waveforms(clips, frontend, *, progress=True):
@@ -23,14 +19,19 @@ def read_waveforms(clips, frontend, *, progress=True):
     Returns
     -------
     list of numpy.ndarray [samples], float32
+
+    Raises
+    ------
+    UnreadableAudioError
+        If a clip cannot be read.
     """
-    read = joblib.delayed(frontend.read)
-    results = joblib.Parallel(-1, prefer="threads", return_as="generator")(read(path) for path in clips["path"])
-    bar = tqdm(results, "waveforms", len(clips), unit="clip", leave=False, delay=2, disable=not progress)
     waveforms = []
-    for path, (waveform, notes) in zip(clips["path"], bar, strict=True):
-        for note in notes:
-            warnings.warn(f"{short(path)}: {note}", AudioRepairWarning, stacklevel=2)
+    results = read_each(frontend.read, clips["path"], title="waveforms", progress=progress)
+    for path, result in zip(clips["path"], results, strict=True):
+        if isinstance(result, UnreadableAudioError):
+            raise result
+        waveform, notes = result
+        warn_of_repairs(path, notes)
         waveforms.append(waveform)
     return waveforms
 

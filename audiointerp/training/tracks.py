@@ -95,7 +95,7 @@ def predict_tracks(network, features):
     return prediction_table(about, scores, labels_of(network))
 
 
-def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, progress=False, **options):
+def classify_tracks(train, test, recipe=None, *, seed=0, cache=True, progress=True, **options):
     """Predictions for some rows by a network that was trained on others: one turn of a cross-validation.
 
     Parameters

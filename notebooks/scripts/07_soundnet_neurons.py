@@ -192,11 +192,10 @@ compared.style.format(precision=3)
 ai.plots.layers_against_chance(compared);
 
 # %% [markdown]
-# `above` is the mean share less what chance gives. `top` is the largest share, and it shows why chance is needed: a
-# neuron that is on for one clip has a share of 100 %, and the deeper layers have such neurons.
-#
-# The mean does not depend on how many neurons a layer has, the largest does. So sixteen neurons are drawn from every
-# layer, many times:
+# `above` is the mean share less what chance gives. `largest` is that of a single neuron, and it shows why chance is
+# needed: a neuron that is on for one clip has a share of 100 %, and the deeper layers have such neurons. The mean does
+# not depend on how many neurons a layer has, the largest does. So sixteen neurons are drawn from every layer, many
+# times:
 
 # %%
 rng = np.random.default_rng(SEED)

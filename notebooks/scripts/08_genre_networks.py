@@ -225,7 +225,8 @@ if PUBLISHED:
     shuffled = published.sample(len(train) + len(test), random_state=SEED)
     divided = {"fault-filtered": (train, test),
                "random, of the same sizes": (shuffled[:len(train)], shuffled[len(train):])}
-    right = {way: ai.accuracy(ai.training.classify_tracks(*parts, seed=SEED)) for way, parts in divided.items()}
+    right = {way: ai.accuracy(ai.training.classify_tracks(*parts, seed=SEED, progress=False))
+             for way, parts in divided.items()}
     display(pd.DataFrame(right).T.round(3))
 
 # %% [markdown]

@@ -33,8 +33,8 @@ def test_grid_coordinates(network_of, patches_of):
 
 
 def test_every_setting_becomes_an_attribute_of_a_plain_kind():
-    found = plain({"layer": "conv", "top": None, "mask": (3, 2), "given": True, "seed": 4, "width": 0.25})
-    assert found == {"layer": "conv", "top": "None", "mask": (3, 2), "given": True, "seed": 4, "width": 0.25}
+    found = plain({"layer": "conv", "top": None, "mask": [3, 2], "given": True, "seed": 4, "width": 0.25})
+    assert found == {"layer": "conv", "top": "None", "mask": [3, 2], "given": True, "seed": 4, "width": 0.25}
     json.dumps(found)
 
 

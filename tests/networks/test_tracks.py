@@ -102,5 +102,5 @@ def test_a_network_on_something_else(songs, small):
         lambda: predict_tracks(other, songs(3)),
         lambda: fit_track_network(other, songs(3), songs(3), progress=False),
     ):
-        with pytest.raises(PatchShapeError, match=r"'other' takes .*, not song features"):
+        with pytest.raises(PatchShapeError, match=r"'other' takes .*, not track features"):
             use()

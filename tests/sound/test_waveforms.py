@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 import soundfile
 
+from audiointerp.sound import waveforms
 from audiointerp.sound.frontend import FrontEnd, WaveformFrontEnd
 from audiointerp.sound.patches import make_patches
 from audiointerp.sound.waveforms import PatchWaveforms
-from audiointerp.training import distillation
 
 MONO = WaveformFrontEnd(sample_rate=16_000, shortest=0, channel=None)
 
@@ -117,9 +117,9 @@ def test_segments_beyond_the_last(sets):
 
 
 def test_clips_are_read_once_and_those_of_the_patches_only(sets, monkeypatch):
-    read, original = [], distillation.read_waveforms
+    read, original = [], waveforms.read_waveforms
     monkeypatch.setattr(
-        distillation, "read_waveforms", lambda clips, *rest: read.extend(clips["path"]) or original(clips, *rest)
+        waveforms, "read_waveforms", lambda clips, *rest: read.extend(clips["path"]) or original(clips, *rest)
     )
     few = sets[0][np.isin(sets[0].clip, [0, 3])]
     segments = PatchWaveforms(few, MONO)

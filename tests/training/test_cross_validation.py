@@ -33,7 +33,9 @@ def network(small):
 
 
 def predictions(right, clip, label="a"):
-    return pd.DataFrame({"clip": clip, "label": label, "predicted": np.where(right, label, "b"), "a": 0.6, "b": 0.4})
+    table = pd.DataFrame({"clip": clip, "label": label, "predicted": np.where(right, label, "b"), "a": 0.6, "b": 0.4})
+    table.attrs["labels"] = ["a", "b"]
+    return table
 
 
 class TestSongs:
@@ -134,8 +136,8 @@ def test_table_of_networks():
     }
     table = compare_networks(results)
     assert table["network"].tolist() == ["good", "poor"]
-    assert table["segments"].tolist() == [0.8, 0.2]
-    assert table["tracks"].tolist() == [1, 0]
+    assert table["patches"].tolist() == [0.8, 0.2]
+    assert table["clips"].tolist() == [1, 0]
     assert table[["n", "parameters", "seconds_per_epoch"]].to_numpy().tolist() == [[20, 10, 0.5], [20, 20, 1.5]]
-    assert table.loc[0, "tracks_low"] == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)  # Wilson at 20 of 20
-    assert table.loc[1, "tracks_low"] == pytest.approx(0, abs=1e-9)
+    assert table.loc[0, "clips_low"] == pytest.approx(20 / (20 + 1.96**2), abs=1e-3)  # Wilson at 20 of 20
+    assert table.loc[1, "clips_low"] == pytest.approx(0, abs=1e-9)

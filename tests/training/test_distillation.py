@@ -14,10 +14,10 @@ from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelEr
 from audiointerp.networks.graph import layer_outputs
 from audiointerp.networks.head import add_head, frontend_of, labels_of, with_frontend
 from audiointerp.networks.soundnet import CONVOLUTIONS, soundnet
+from audiointerp.sound import waveforms
 from audiointerp.sound.frontend import SOUNDNET, FrontEnd, WaveformFrontEnd
 from audiointerp.sound.patches import Patches, make_patches
 from audiointerp.sound.waveforms import PatchWaveforms
-from audiointerp.training import distillation
 from audiointerp.training.distillation import distill, divergence, student_for, teacher_scores
 from audiointerp.training.recipes import Recipe
 
@@ -223,8 +223,8 @@ def test_student_is_shown_each_patch_with_its_own_scores(teacher, sets, taught):
 def test_labels_are_never_used_and_nothing_is_kept_without_cache(
     teacher, student, sets, taught, rng, own_cache, monkeypatch
 ):
-    shuffled, read, original = [], [], distillation.read_waveforms
-    monkeypatch.setattr(distillation, "read_waveforms", lambda *given: read.append(1) or original(*given))
+    shuffled, read, original = [], [], waveforms.read_waveforms
+    monkeypatch.setattr(waveforms, "read_waveforms", lambda *given: read.append(1) or original(*given))
     for patches in sets:
         label = rng.permutation([*patches.label[1:], "zebra"])
         assert (label != patches.label).any()
@@ -312,7 +312,7 @@ def test_interrupted_resumed_and_then_served(teacher, student, sets, taught, mon
     pd.testing.assert_frame_equal(
         history.drop(columns="elapsed"), taught[1].drop(columns="elapsed"), atol=1e-4, rtol=1e-4
     )
-    monkeypatch.setattr(distillation, "read_waveforms", None)  # no clip is read for what is in the cache
+    monkeypatch.setattr(waveforms, "read_waveforms", None)  # no clip is read for what is in the cache
     again, served = distill(student, teacher, *sets, RECIPE)
     assert "from the cache" in capsys.readouterr().out and len(taken) == 8 * batches + 2
     assert weights_equal(again, resumed) and labels_of(again) == LABELS and frontend_of(again) == MONO

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audiointerp.training import study
+from audiointerp.networks.build import NETWORKS
 from audiointerp.training.recipes import Recipe, default_augmentation, default_recipe, student_recipe
 
 
@@ -13,9 +13,9 @@ def test_default_recipes():
     assert default_recipe("vggish", "random", width=0.25).learning_rate == 1e-3
     assert default_recipe("yamnet").trainable == "head"
     assert default_recipe("yamnet", "random").trainable == "all"
-    assert {
-        default_recipe(name, weights, seed=7).seed for name in study.NETWORKS for weights in ("audioset", "random")
-    } == {7}
+    assert {default_recipe(name, weights, seed=7).seed for name in NETWORKS for weights in ("audioset", "random")} == {
+        7
+    }
 
 
 def test_recipes_of_the_networks_for_music():
