@@ -1,6 +1,6 @@
 """Predictions as tables, and votes per clip.
 
-A table of predictions knows its classes: ``table.attrs["labels"]``. They are carried there, never guessed from columns.
+A table of predictions carries its classes: ``table.attrs["labels"]``.
 """
 
 import numpy as np
@@ -85,7 +85,7 @@ def vote(predictions, *, silent=False):
     Raises
     ------
     UnknownLabelError
-        If the table does not name its classes (``attrs["labels"]``).
+        As `score_columns`.
 
     Examples
     --------
@@ -157,6 +157,7 @@ def score_columns(predictions):
     Parameters
     ----------
     predictions : pandas.DataFrame
+        From `predict` or `vote`. One that was read from a file has lost ``attrs["labels"]``: put them there again.
 
     Returns
     -------
@@ -165,7 +166,7 @@ def score_columns(predictions):
     Raises
     ------
     UnknownLabelError
-        If the table does not say which they are, as one that was read from a file, or some are missing.
+        If the table does not say which they are, or some are missing.
     """
     labels = predictions.attrs.get("labels")
     absent = [label for label in labels or () if label not in predictions]

@@ -18,11 +18,8 @@ from ..networks.running import outputs_of
 from .neurons import active, neuron_class_matrix, selectivity
 
 DIMS = ("patch", "time", "frequency", "filter")
-
 LARGEST = 2**28  # numbers that feature maps may have together: 1 GB
-
 FINEST = 4096  # positions of a map whose concentration is measured: it takes a table of positions × positions
-
 MEASURES = {"concentration": "area", "purity": "chance", "spread": "even"}  # and what each is compared with
 
 
@@ -137,7 +134,7 @@ def filter_statistics(maps, *, percentile=95, shuffles=200, seed=0):
     strongest = xr.DataArray(strongest.to_numpy(), {"label": ("clip", labels)}, ("clip", "neuron"), name="feature maps")
     strongest = strongest.assign_coords(clip=np.arange(len(labels)), neuron=maps["filter"].to_numpy())
     on = active(strongest, percentile=percentile).to_numpy()
-    top = selectivity(neuron_class_matrix(strongest, percentile=percentile))
+    purest = selectivity(neuron_class_matrix(strongest, percentile=percentile))
     clip = pd.factorize(maps["clip"].to_numpy())[0] if "clip" in maps.coords else np.arange(len(labels))
     by_clip = pd.DataFrame(on).groupby(clip, sort=False).sum().to_numpy()
     table = {
@@ -148,8 +145,8 @@ def filter_statistics(maps, *, percentile=95, shuffles=200, seed=0):
         "area": around["area"].to_numpy(),
         "on": on.sum(axis=0),
         "clips": (by_clip > 0).sum(axis=0),
-        "label": top["label"].to_numpy(),
-        "purity": top["share"].to_numpy(),
+        "label": purest["label"].to_numpy(),
+        "purity": purest["share"].to_numpy(),
         "chance": _shuffled_purity(by_clip, labels[np.unique(clip, return_index=True)[1]], shuffles, seed),
     }
     peaks = peak_positions(values)

@@ -126,7 +126,6 @@ def selective(selectivity, over=0.3, *, fewest=1):
     selectivity : pandas.DataFrame [neurons]
         From `selectivity`.
     over : float [0 to 1]
-        A ValueError says if it is not a share.
     fewest : int
         Clips a neuron must be on for. More than 1 leaves out neurons whose share means little.
 
@@ -135,6 +134,10 @@ def selective(selectivity, over=0.3, *, fewest=1):
     pandas.DataFrame [neurons]
         Rows of `selectivity`, the largest share first; may be empty. Dead neurons are never among them.
 
+    Raises
+    ------
+    ValueError
+        If `over` is no share.
     """
     if not 0 <= over <= 1:
         raise ValueError(f"over={over}: expected a share from 0 to 1, such as 0.3 for 30%.")

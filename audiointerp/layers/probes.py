@@ -13,13 +13,9 @@ from ..evaluation.metrics import accuracy
 from ..storage.cache import cached
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
-
 C = 0.1  # what the published grid chose
-
 ITERATIONS = 3_000  # enough for C up to 0.1; for larger C liblinear does not converge in 10,000 either
-
 QUICK = 1_000  # where it is stopped when C is chosen
-
 DUAL_FROM = 1.0  # C from which the dual solver is used, as published: ten times as fast where neither converges
 
 
@@ -79,9 +75,8 @@ def probe_grid(features, *, Cs=GRID, folds=None, max_iter=ITERATIONS, seed=0, ca
     ----------
     features : xarray.DataArray [clip, neuron]
     Cs : sequence of float
-    folds, max_iter, seed, cache
+    folds, max_iter, seed, cache, progress
         As in `probe`.
-    progress : bool
 
     Returns
     -------
@@ -133,9 +128,8 @@ def probe_layers(features, *, C=C, folds=None, max_iter=ITERATIONS, seed=0, cach
     Parameters
     ----------
     features : dict of xarray.DataArray [clip, neuron]
-    C, folds, max_iter, seed, cache
+    C, folds, max_iter, seed, cache, progress
         As in `probe`.
-    progress : bool
 
     Returns
     -------

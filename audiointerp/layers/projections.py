@@ -10,7 +10,16 @@ NEIGHBOURS = 15
 
 
 def project(
-    features, *, supervised=False, by="label", fit_on=None, neighbours=NEIGHBOURS, min_dist=0.1, seed=0, cache=True
+    features,
+    *,
+    supervised=False,
+    by="label",
+    fit_on=None,
+    neighbours=NEIGHBOURS,
+    min_dist=0.1,
+    seed=0,
+    cache=True,
+    progress=True,
 ):
     """Two coordinates for each clip, by UMAP with the cosine distance.
 
@@ -30,7 +39,7 @@ def project(
     min_dist : float
         How close points may lie in the picture.
     seed : int
-    cache : bool
+    cache, progress : bool
 
     Returns
     -------
@@ -59,7 +68,7 @@ def project(
     settings = {"n_neighbors": neighbours, "min_dist": min_dist, "metric": "cosine", "random_state": seed, "n_jobs": 1}
     targets = np.unique(features[by].values, return_inverse=True)[1] if supervised else None
 
-    picture = _picture(features.values, fitted, settings, targets, cache=cache)
+    picture = _picture(features.values, fitted, settings, targets, progress, cache=cache)
     known = {
         name: features[name].values for name in ("label", "fold", "group", "source", "path") if name in features.coords
     }
@@ -70,12 +79,13 @@ def project(
     return table
 
 
-@cached("projections", version=1)
-def _picture(values, fitted, settings, targets):
+@cached("projections", version=1, ignore=("progress",))
+def _picture(values, fitted, settings, targets, progress):
     """Two coordinates for each clip [clips, 2]."""
     import umap
 
-    reducer = umap.UMAP(**settings)
+    bar = {"desc": "projection", "unit": "epoch", "bar_format": None, "leave": False, "delay": 2}
+    reducer = umap.UMAP(**settings, tqdm_kwds={**bar, "disable": not progress})
     picture = np.empty((len(values), 2), np.float32)
     picture[fitted] = reducer.fit_transform(values[fitted], None if targets is None else targets[fitted])
     if not fitted.all():
@@ -84,14 +94,14 @@ def _picture(values, fitted, settings, targets):
 
 
 def projection_quality(
-    features, *, supervised=False, by="label", held_out=None, neighbours=NEIGHBOURS, seed=0, cache=True
+    features, *, supervised=False, by="label", held_out=None, neighbours=NEIGHBOURS, seed=0, cache=True, progress=True
 ):
     """How far a picture can be believed.
 
     Parameters
     ----------
     features : xarray.DataArray [clip, neuron]
-    supervised, by, neighbours, seed, cache
+    supervised, by, neighbours, seed, cache, progress
         As in `project`.
     held_out : int, optional
         Fold that the second picture is made without; the last one by default.
@@ -127,7 +137,8 @@ def projection_quality(
         raise MissingDataError(
             f"{features.sizes['clip']} clips: more than twice {neighbours} neighbours are needed to judge a picture."
         )
-    settings = {"supervised": supervised, "by": by, "neighbours": neighbours, "seed": seed, "cache": cache}
+    settings = {"supervised": supervised, "by": by, "neighbours": neighbours, "seed": seed}
+    settings |= {"cache": cache, "progress": progress}
     whole = project(features, **settings)[["x", "y"]].to_numpy()
     parted = project(features, fit_on=[fold for fold in folds if fold != held_out], **settings)[["x", "y"]].to_numpy()
     labels, test = features["label"].values, features["fold"].values == held_out

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 
 from ..evaluation.predictions import score_columns
 from ..sound.frontend import VGGISH
@@ -34,18 +35,17 @@ def label_counts(counts, *, title=None, ax=None):
     row = 0.16 if len(counts) > 25 else max(0.26, 0.18 * columns)
     ax = drawing.new_axes(ax, 6.5, row * len(counts) + 0.9)
     size = 7 if len(counts) > 25 else drawing.NORMAL
-    places, height = np.arange(len(counts)), 0.8 / columns
-    for number, column in enumerate(counts):
-        offset = (number - (columns - 1) / 2) * height
-        bars = ax.barh(places + offset, counts[column], height * 0.95, color=drawing.COLOURS[number], label=column)
-        ax.bar_label(bars, padding=2, size=min(size, drawing.SMALL))
-    ax.set_yticks(places, counts.index.astype(str), size=size)
-    ax.invert_yaxis()
-    ax.set_ylim(len(counts) - 0.5, -0.5)
+    long = counts.rename_axis("label").reset_index().melt("label", var_name="what", value_name="number")
+    long["label"] = long["label"].astype(str)
+    colours = [drawing.colour(number) for number in range(columns)]
+    seaborn.barplot(long, x="number", y="label", hue="what", palette=colours, saturation=1, legend=columns > 1, ax=ax)
+    for bars in ax.containers:
+        ax.bar_label(bars, fmt="%d", padding=2, size=min(size, drawing.SMALL))
+    ax.tick_params("y", labelsize=size)
     ax.set_xlim(0, 1.08 * counts.to_numpy().max())
-    ax.set(xlabel=f"Number of {counts.columns[0]}" if columns == 1 else "Number", title=title or "")
+    ax.set(xlabel=f"Number of {counts.columns[0]}" if columns == 1 else "Number", ylabel="", title=title or "")
     if columns > 1:
-        ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+        seaborn.move_legend(ax, "upper left", bbox_to_anchor=(1, 1), frameon=False, title=None)
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
@@ -88,7 +88,7 @@ def confused_pairs(pairs, *, most=15, title=None, ax=None):
     return ax
 
 
-def accuracy_bars(table, *, reference=MATHWORKS_ACCURACY, reference_name="MathWorks' example", title=None, ax=None):
+def accuracy_bars(table, *, reference=None, reference_name="MathWorks' example", title=None, ax=None):
     """Draw accuracies of several networks with their intervals.
 
     Parameters
@@ -96,8 +96,8 @@ def accuracy_bars(table, *, reference=MATHWORKS_ACCURACY, reference_name="MathWo
     table : pandas.DataFrame [networks]
         Indexed by name: `accuracy`, `low` and `high` as shares, and if it has it `n`, as
         ``pd.DataFrame({"VGGish": accuracy(votes), ...}).T`` gives.
-    reference : float or None
-        Accuracy to compare with, as a dashed line.
+    reference : float, optional
+        Accuracy to compare with, as a dashed line; `MATHWORKS_ACCURACY` for ESC-10.
     reference_name : str
     title : str, optional
     ax : matplotlib.axes.Axes, optional
@@ -193,15 +193,15 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, m
     return axes
 
 
-COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("segments", "tracks") for end in ("", "_low", "_high"))]
+COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("patches", "clips") for end in ("", "_low", "_high"))]
 
-PANELS = {"segments": "Segments right", "tracks": "Tracks right, by vote of their segments"}
+PANELS = {"patches": "Patches right", "clips": "Clips right, by vote of their patches"}
 
 MARKERS = "osD^v"
 
 
 def network_comparison(table, *, chance=None, title=None):
-    """Draw accuracy by segment and by track, a row a network, a colour and marker a way of dividing.
+    """Draw accuracy by patch and by clip, a row a network, a colour and marker a way of dividing.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def network_comparison(table, *, chance=None, title=None):
     Returns
     -------
     numpy.ndarray [2] of matplotlib.axes.Axes
-        Segments and tracks.
+        Patches and clips.
 
     Raises
     ------
@@ -232,7 +232,7 @@ def network_comparison(table, *, chance=None, title=None):
             places = np.array([networks.index(network) for network in rows["network"]])
             places = places + (number - (len(splits) - 1) / 2) * step
             value, low, high = (100 * rows[f"{column}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
-            style = {"color": drawing.COLOURS[number % 6], "marker": MARKERS[number % 5], "label": split}
+            style = {"color": drawing.colour(number), "marker": MARKERS[number % len(MARKERS)], "label": split}
             ax.errorbar(value, places, xerr=[value - low, high - value], linestyle="none", capsize=3, **style)
             for x, y, right in zip(value, places, high, strict=True):
                 ax.annotate(f"{x:.0f}", (right, y), (5, 0), textcoords="offset points", va="center", size=drawing.SMALL)

@@ -28,9 +28,14 @@ def new_axes(ax, width, height):
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
 
 
+def colour(number):
+    """Colour of the number-th thing; they go round."""
+    return COLOURS[number % len(COLOURS)]
+
+
 def line_style(number):
     """Colour and dashes of the line with this number: no two alike among the first 24."""
-    return {"color": COLOURS[number % 6], "linestyle": LINES[number // 6 % 4]}
+    return {"color": colour(number), "linestyle": LINES[number // len(COLOURS) % len(LINES)]}
 
 
 def hz_text(frequency, _=None):

@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib import patheffects
 from matplotlib.ticker import PercentFormatter
 from scipy import ndimage
@@ -174,9 +175,17 @@ def filter_comparison(statistics, *, seed=0, title=None):
             known = table[[measure, reference]].dropna().to_numpy(dtype=float)
             if len(known):
                 sideways = place + rng.uniform(-0.22, 0.22, len(known))
-                style = {"color": drawing.COLOURS[place], "s": 14, "alpha": 0.6, "linewidths": 0, "clip_on": False}
+                style = {"color": drawing.colour(place), "s": 14, "alpha": 0.6, "linewidths": 0, "clip_on": False}
                 ax.scatter(sideways, known[:, 0], **style)
-                _quartiles(ax, known[:, 0], place)
+                box = {
+                    "fill": False,
+                    "width": 0.6,
+                    "color": "black",
+                    "linewidth": 1.4,
+                    "whiskerprops": {"linewidth": 0},
+                }
+                box |= {"native_scale": True, "showfliers": False, "showcaps": False}
+                seaborn.boxplot(x=place, y=known[:, 0], ax=ax, **box)
                 expected = np.median(known[:, 1])
                 ax.plot(place + np.array([-0.4, 0.4]), [expected] * 2, "--", color="0.35", label=meaning)
         names = [f"{name}\n{number_text(int(t[measure].notna().sum()), 'filter')}" for name, t in statistics.items()]
@@ -192,13 +201,6 @@ def filter_comparison(statistics, *, seed=0, title=None):
         ax.legend(handles[:1], texts[:1], loc="upper center", bbox_to_anchor=(0.5, -0.17), frameon=False, fontsize=8.5)
     figure.suptitle(title or "")
     return axes
-
-
-def _quartiles(ax, values, place):
-    """A box from the first to the third quartile, with the median."""
-    lines, style = {"color": "black", "linewidth": 1.2}, {"widths": 0.6, "showfliers": False, "showcaps": False}
-    whiskers = {"whiskerprops": {"linewidth": 0}}
-    ax.boxplot(values, positions=[place], medianprops={**lines, "linewidth": 2.4}, boxprops=lines, **style, **whiskers)
 
 
 def _maps_of(patches, maps):

@@ -120,8 +120,8 @@ def probe_by_layer(table, *, title=None, chance=None, ax=None):
 def _layers(ax, x, rows, number):
     """One network's accuracies, their intervals, their folds, and the highest one's value."""
     value, low, high = (100 * rows[name].to_numpy(dtype=float) for name in ("accuracy", "low", "high"))
-    colour, names = drawing.COLOURS[number % 6], ("accuracy", "95% interval") if number == 0 else (None, None)
-    ax.plot(x, value, "-", marker=MARKERS[number % 6], color=colour, label=names[0])
+    colour, names = drawing.colour(number), ("accuracy", "95% interval") if number == 0 else (None, None)
+    ax.plot(x, value, "-", marker=MARKERS[number % len(MARKERS)], color=colour, label=names[0])
     ax.errorbar(x, value, np.abs([value - low, high - value]), fmt="none", ecolor=colour, capsize=3, label=names[1])
     folds = [() if f is None or np.ndim(f) == 0 else 100 * np.asarray(f) for f in rows.get("folds", [None] * len(x))]
     dots = np.repeat(x + 0.02, [len(shares) for shares in folds]), np.concatenate(folds)
@@ -162,7 +162,7 @@ def paired_layers(table, *, low=None, high=None, chance=None, title=None, ax=Non
     for number, condition in enumerate(table):
         x = np.arange(len(table)) + (number - (n - 1) / 2) * 0.84 / n
         value, *ends = (100 * part[condition].to_numpy(dtype=float) for part in (table, low, high))
-        look = {"facecolor": drawing.COLOURS[number % 6], "hatch": HATCHES[number % 6], "edgecolor": "white"}
+        look = {"facecolor": drawing.colour(number), "hatch": HATCHES[number % len(HATCHES)], "edgecolor": "white"}
         ax.bar(x, value, 0.79 / n, label=str(condition), **look)
         ax.errorbar(x, value, np.abs([value - ends[0], ends[1] - value]), fmt="none", ecolor="black", elinewidth=1)
         for place, share, top in zip(x, value, np.fmax(value, ends[1]), strict=True):

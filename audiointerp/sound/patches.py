@@ -50,7 +50,7 @@ class Patches:
     frontend: FrontEnd = VGGISH
 
     def __post_init__(self):
-        data = np.asarray(self.data)
+        data = np.asanyarray(self.data)
         if data.flags.writeable:
             data = data.copy()
             data.flags.writeable = False

@@ -15,6 +15,7 @@ from audiointerp import datasets
 from audiointerp.datasets import esc
 from audiointerp.datasets.esc import ESC10_LABELS, ESC50_LABELS, category_name
 from audiointerp.datasets.splits import shared_sources, split
+from audiointerp.downloads import download
 from audiointerp.errors import ChecksumError, MissingDataError
 
 # ESC-50 began with these folders, in the order of today's targets.
@@ -193,11 +194,11 @@ def test_esc10_is_downloaded_clip_by_clip(site, tmp_path, capsys):
 
 
 def test_esc10_download_goes_on_and_mends(site, tmp_path):
-    folder = datasets.download("esc10", folder=tmp_path, progress=False)
+    folder = download("esc10", folder=tmp_path, progress=False)
     (folder / "audio" / ESC10_NAMES[0]).unlink()
     truncated = folder / "audio" / ESC10_NAMES[1]
     truncated.write_bytes(truncated.read_bytes()[:9000])
-    assert datasets.download("esc10", folder=tmp_path, progress=False) == folder
+    assert download("esc10", folder=tmp_path, progress=False) == folder
     assert truncated.stat().st_size == 441044
     assert {name for name, hits in site.hits.items() if hits > 1} == {f"raw/audio/{name}" for name in ESC10_NAMES[:2]}
 

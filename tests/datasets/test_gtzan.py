@@ -17,6 +17,7 @@ from audiointerp import cli, datasets
 from audiointerp.datasets import gtzan
 from audiointerp.datasets.gtzan import GENRES, LISTS, download_gtzan, load_gtzan, load_gtzan_features
 from audiointerp.datasets.splits import shared_sources
+from audiointerp.downloads import download
 from audiointerp.errors import ChecksumError, MissingDataError
 
 BAD = "jazz/jazz.00054.wav"
@@ -286,7 +287,7 @@ def test_command(site, tmp_path, monkeypatch, capsys):
 
 def test_mirror_is_taken_when_the_address_fails(site, tmp_path):
     site.pages["genres.tar.gz"] = 503
-    place = datasets.download("gtzan", folder=tmp_path, progress=False)
+    place = download("gtzan", folder=tmp_path, progress=False)
     assert len(list(place.rglob("[!.]*.wav"))) == 101
     assert site.hits["mirror/genres.tar.gz"] == 1
 

@@ -231,7 +231,9 @@ def test_compare_layers_columns_are_what_they_say(rng):
         assert row["chance"] == pytest.approx(chance.mean())
         assert [row["low"], row["high"]] == pytest.approx(np.quantile(chance.mean(axis=1), [0.025, 0.975]))
         assert row["above"] == pytest.approx(row["share"] - row["chance"])
-        assert row["top"] == live["share"].max() and row["chance_top"] == pytest.approx(chance.max(axis=1).mean())
+        assert row["largest"] == live["share"].max() and row["chance_largest"] == pytest.approx(
+            chance.max(axis=1).mean()
+        )
         assert row["owners"] == len(neurons.owners(own))
     assert table.loc["noise", "owners"] == 8
     assert neurons.compare_layers(layers, shuffles=20, more_than=1000)["owners"].tolist() == [0, 0]

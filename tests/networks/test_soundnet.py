@@ -498,17 +498,3 @@ def test_front_end_is_the_first_layer_and_its_scale_counts(rng):
     two = keras.Model(network.input, layer_outputs(network)["conv3"])(2 * waveform)
     np.testing.assert_allclose(one, two, atol=1e-5)
     assert np.ptp(one) > 0
-
-
-def test_one_seed_gives_one_training(rng):
-    waveforms = rng.normal(0, 0.1, (3, 96, 15_600, 1)).astype(np.float32)
-    targets = np.eye(10, dtype=np.float32)[rng.integers(0, 10, (3, 96))]
-    weights = []
-    for _ in range(3):
-        network = soundnet(weights="random", labels=[str(number) for number in range(10)])
-        network.compile(keras.optimizers.Adam(), "kl_divergence")
-        for batch, target in zip(waveforms, targets, strict=True):
-            network.train_on_batch(batch, target)
-        weights.append(network.get_weights())
-    for others in weights[1:]:
-        assert all(np.array_equal(one, other) for one, other in zip(weights[0], others, strict=True))

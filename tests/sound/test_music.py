@@ -259,7 +259,7 @@ def test_silence_is_said_and_its_features_are_finite(tmp_path, rng):
         texts = [str(each.message) for each in caught]
         assert len(texts) == 2 and all(each.filename == __file__ for each in caught)
         assert "none.wav: silent: every sample is 0" in texts[0]
-        assert "half.wav: 2 of 3 segments are silent" in texts[1]
+        assert "half.wav: 2 of 3 parts are silent" in texts[1]
     assert np.isfinite(table).all(axis=None)
     assert list(table["rms_mean"] == 0) == [True, True, False, True, True]
 
@@ -292,7 +292,7 @@ def test_all_bad_clips_are_named_at_once(partly_bad):
 
 
 def test_a_clip_shorter_than_a_segment_is_named(clips):
-    with pytest.raises(UnreadableAudioError, match=r"a\.wav: 2\.30 s long; a segment needs 3\.0 s"):
+    with pytest.raises(UnreadableAudioError, match=r"a\.wav: 2\.30 s long; a part needs 3\.0 s"):
         track_features(clips, seconds=3, jobs=1)
 
 

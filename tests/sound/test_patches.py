@@ -121,7 +121,7 @@ def test_large_sets_live_in_a_file_and_are_the_same(clips, monkeypatch, own_cach
     assert not list((own_cache / "patches").iterdir())
 
 
-def cannot_read(*_):
+def cannot_read(*_, **__):
     raise AssertionError("the file was read although the cache knows it")
 
 

@@ -18,6 +18,7 @@ from audiointerp.sound import waveforms
 from audiointerp.sound.frontend import SOUNDNET, FrontEnd, WaveformFrontEnd
 from audiointerp.sound.patches import Patches, make_patches
 from audiointerp.sound.waveforms import PatchWaveforms
+from audiointerp.training import distillation
 from audiointerp.training.distillation import distill, divergence, student_for, teacher_scores
 from audiointerp.training.recipes import Recipe
 

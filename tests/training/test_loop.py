@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from audiointerp.networks.soundnet import soundnet
 from audiointerp.training import loop as fitting
 from audiointerp.training.loop import fit, one_after_another, print_progress
 from audiointerp.training.recipes import Recipe
@@ -372,3 +373,18 @@ def test_an_unusual_tensorflow_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow.python.eager.context", None)
     with pytest.warns(RuntimeWarning, match="TF_NUM_INTEROP_THREADS=1"), one_after_another():
         pass
+
+
+def test_one_seed_gives_one_training(rng):
+    waveforms = rng.normal(0, 0.1, (3, 96, 15_600, 1)).astype(np.float32)
+    targets = np.eye(10, dtype=np.float32)[rng.integers(0, 10, (3, 96))]
+    weights = []
+    for _ in range(3):
+        network = soundnet(weights="random", labels=[str(number) for number in range(10)])
+        network.compile(keras.optimizers.Adam(), "kl_divergence")
+        with one_after_another():
+            for batch, target in zip(waveforms, targets, strict=True):
+                network.train_on_batch(batch, target)
+        weights.append(network.get_weights())
+    for others in weights[1:]:
+        assert all(np.array_equal(one, other) for one, other in zip(weights[0], others, strict=True))

@@ -1,3 +1,5 @@
+"""Agreement between maps whose order is known."""
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,4 +1,4 @@
-"""Agreement between maps, and maps against known evidence."""
+"""Maps against evidence whose place is known."""
 
 from dataclasses import replace
 
@@ -12,19 +12,6 @@ from audiointerp.errors import MissingDataError
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.trust.evidence import evidence_score, filter_evidence
-
-
-def array(values, labels=("a", "b")):
-    values = np.asarray(values, float)
-    coords = {"patch": np.arange(len(values)) + 7, "label": list(labels)}
-    return xr.DataArray(values, coords, ("patch", "label", "time", "frequency"))
-
-
-@pytest.fixture
-def maps(rng):
-    one, noise = rng.normal(size=(2, 3, 2, 10, 8))
-    return {"one": array(one), "same order": array(np.exp(one)), "opposite": array(-one), "noise": array(noise)}
-
 
 TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
 
@@ -45,11 +32,8 @@ def placed(values):
 def test_evidence_by_hand(clips):
     values = np.zeros((2, 2, 5, 4))
     values[0, 0, 1, 1], values[0, 0, 4, 3] = 3, 1  # 3 of 4 inside, and the peak
-    values[0, 1, 0, 0], values[0, 1, 2, 2], values[0, 1, 3, 3] = (
-        2,
-        1,
-        -9,
-    )  # 1 of 3 inside, peak outside; minus is nothing
+    values[0, 1, 0, 0], values[0, 1, 2, 2] = 2, 1  # 1 of 3 inside, peak outside
+    values[0, 1, 3, 3] = -9  # minus is nothing
     values[1, 0, :, 3] = 1
     table = evidence_score(placed(values), clips)
     assert table.index.names == ["patch", "label"]
