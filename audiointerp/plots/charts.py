@@ -10,9 +10,9 @@ from ..sound.frontend import VGGISH
 from . import drawing
 from .spectrograms import spectrogram
 
-MATHWORKS_ACCURACY = (
-    0.925  # of ESC-10 clips, in "Investigate audio classifications using deep learning interpretability"
-)
+MATHWORKS_ACCURACY = 0.925  # clips of ESC-10, in "Investigate audio classifications using deep learning interpretability"
+COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("patches", "clips") for end in ("", "_low", "_high"))]
+PANELS = {"patches": "Patches right", "clips": "Clips right, by vote of their patches"}
 
 
 def label_counts(counts, *, title=None, ax=None):
@@ -72,20 +72,9 @@ def confused_pairs(pairs, *, most=15, title=None, ax=None):
     shown = pairs.head(most)
     ax = drawing.new_axes(ax, 7.5, 0.3 * max(len(shown), 2) + 0.9)
     ax.set(xlabel="Number of mistakes (share of the true class)", title=title or "")
-    ax.spines[["top", "right"]].set_visible(False)
-    if shown.empty:
-        ax.text(0.5, 0.5, "nothing was confused", ha="center", va="center", transform=ax.transAxes)
-        ax.set(xticks=[], yticks=[])
-        return ax
-    bars = ax.barh(np.arange(len(shown)), shown["count"], 0.75, color=drawing.VERMILION)
-    ax.bar_label(bars, [f"{c:.0f} ({s:.0%})" for c, s in zip(shown["count"], shown["share"], strict=True)], padding=3)
-    ax.set_yticks(
-        np.arange(len(shown)), [f"{t} taken for {p}" for t, p in zip(shown["true"], shown["predicted"], strict=True)]
-    )
-    ax.set_ylim(len(shown) - 0.5, -0.5)
-    ax.set_xlim(0, 1.2 * shown["count"].max())
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    return ax
+    counts = shown.set_axis(shown["true"].astype(str) + " taken for " + shown["predicted"].astype(str))["count"]
+    texts = [f"{c:.0f} ({s:.0%})" for c, s in zip(shown["count"], shown["share"], strict=True)]
+    return drawing.draw_bars(ax, counts, texts, "nothing was confused", color=drawing.VERMILION)
 
 
 def accuracy_bars(table, *, reference=None, reference_name="MathWorks' example", title=None, ax=None):
@@ -193,13 +182,6 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, m
     return axes
 
 
-COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("patches", "clips") for end in ("", "_low", "_high"))]
-
-PANELS = {"patches": "Patches right", "clips": "Clips right, by vote of their patches"}
-
-MARKERS = "osD^v"
-
-
 def network_comparison(table, *, chance=None, title=None):
     """Draw accuracy by patch and by clip, a row a network, a colour and marker a way of dividing.
 
@@ -232,7 +214,7 @@ def network_comparison(table, *, chance=None, title=None):
             places = np.array([networks.index(network) for network in rows["network"]])
             places = places + (number - (len(splits) - 1) / 2) * step
             value, low, high = (100 * rows[f"{column}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
-            style = {"color": drawing.colour(number), "marker": MARKERS[number % len(MARKERS)], "label": split}
+            style = {"color": drawing.colour(number), "marker": drawing.marker(number), "label": split}
             ax.errorbar(value, places, xerr=[value - low, high - value], linestyle="none", capsize=3, **style)
             for x, y, right in zip(value, places, high, strict=True):
                 ax.annotate(f"{x:.0f}", (right, y), (5, 0), textcoords="offset points", va="center", size=drawing.SMALL)

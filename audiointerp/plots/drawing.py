@@ -2,24 +2,23 @@
 
 import textwrap
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+import seaborn
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, PercentFormatter
 
 from ..errors import PatchShapeError, UnknownLabelError
 from ..sound.frontend import hz_to_mel, mel_to_hz
 
 # Okabe & Ito's palette, which colour-blind readers can tell apart.
 BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9"
-
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
-
 LINES = ("-", "--", ":", "-.")
-
+MARKERS, HATCHES = "osD^v", ("", "/", "..", "\\", "x")  # 5 each: with 6 colours, no two alike among the first 30
+CELLS = matplotlib.colormaps["magma_r"]
 SMALL, NORMAL = 8.5, 10  # points
-
 ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
-
 TICKS_APART = 0.058  # of the axis, so that their numbers do not touch in a small panel
 
 
@@ -31,6 +30,16 @@ def new_axes(ax, width, height):
 def colour(number):
     """Colour of the number-th thing; they go round."""
     return COLOURS[number % len(COLOURS)]
+
+
+def marker(number):
+    """Marker of the number-th thing; they go round."""
+    return MARKERS[number % len(MARKERS)]
+
+
+def bar_look(number):
+    """Colour and hatching of the number-th bars."""
+    return {"facecolor": colour(number), "hatch": HATCHES[number % len(HATCHES)], "edgecolor": "white"}
 
 
 def line_style(number):
@@ -113,6 +122,54 @@ def draw_cells(ax, values, time, frequency, *, within=None, **style):
     return mesh
 
 
+def draw_bars(ax, counts, texts, nothing, *, color=SKY):
+    """Draw counts by name as bars from the top, each with its text; or a sentence where there are none."""
+    ax.spines[["top", "right"]].set_visible(False)
+    if len(counts) == 0:
+        ax.text(0.5, 0.5, nothing, ha="center", va="center", transform=ax.transAxes)
+        ax.set(xticks=[], yticks=[], xlabel="")
+        return ax
+    bars = ax.barh(np.arange(len(counts)), counts, 0.75, color=color)
+    ax.bar_label(bars, texts, padding=3, size=SMALL)
+    ax.set_yticks(np.arange(len(counts)), counts.index.astype(str), size=NORMAL if len(counts) <= 20 else 8)
+    ax.set(ylim=(max(len(counts), 3) - 0.5, -0.5), xlim=(0, 1.25 * counts.max()))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    return ax
+
+
+def share_matrix(shares, strongest, label):
+    """Draw shares in percent as a heat map in a figure of its own; rows without any are grey.
+
+    Parameters
+    ----------
+    shares : pandas.DataFrame [rows, classes]
+        Up to 64 rows are named.
+    strongest : float
+        Share that gets the strongest colour; larger ones get it too.
+    label : str
+        Of the colour bar.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The cell of row r and class c is centred at (c + 0.5, r + 0.5).
+    """
+    rows, classes = shares.shape
+    few = rows <= 64
+    width, size = (0.17 * classes, 7.5) if classes > 20 else (max(0.42 * classes, 3.5), NORMAL)
+    _, ax = plt.subplots(figsize=(width + 2, np.clip(0.15 * rows, 2.8, 8) + 1.9), layout="constrained")
+    bar = {"extend": "max" if (shares > strongest).any(axis=None) else "neither", "format": PercentFormatter(decimals=0)}
+    names = {"xticklabels": shares.columns.astype(str), "yticklabels": shares.index.astype(str) if few else False}
+    fine = {"antialiased": not few, "snap": few}  # rows thinner than a pixel blend, so that none is lost
+    seaborn.heatmap(shares, vmin=0, vmax=strongest, cmap=CELLS, cbar_kws=bar | {"pad": 0.02, "label": label}, ax=ax,
+                    **names, **fine)  # fmt: skip
+    ax.set(xlabel="", ylabel="", facecolor="0.7")
+    ax.tick_params("x", rotation=90, labelsize=size)
+    ax.tick_params("y", rotation=0, labelsize=7.5)
+    ax.spines[:].set_visible(True)
+    return ax
+
+
 def level_label(frontend):
     """What the colours of a log-mel spectrogram mean."""
     return f"Level: ln(mel magnitude + {frontend.log_offset:g})"
@@ -131,8 +188,8 @@ def label_outer(axes):
 
 
 def number_text(n, name):
-    """A number of things in words: 1 class, 1,024 neurons."""
-    return f"{n:,} {name}" + ("" if n == 1 else "es" if name.endswith("s") else "s")
+    """A number of things in words: 1 class, 2 patches, 1,024 neurons."""
+    return f"{n:,} {name}" + ("" if n == 1 else "es" if name.endswith(("s", "ch")) else "s")
 
 
 def wrapped(text, width):

@@ -11,7 +11,7 @@ from scipy import ndimage
 from . import drawing
 from .drawing import number_text
 from .maps import draw_map, look_of, peak_of
-from .neurons import CELLS, FEW
+from .neurons import FEW
 from .spectrograms import draw_patch
 
 PANELS = {
@@ -19,6 +19,8 @@ PANELS = {
     "purity": ("chance", "Purity of the\nstrongest patches", "labels shuffled"),
     "spread": ("even", "Spread of the strongest position\nin frequency (axis lengths)", "anywhere equally often"),
 }
+QUARTILES = {"fill": False, "width": 0.6, "color": "black", "linewidth": 1.4, "whiskerprops": {"linewidth": 0}}
+QUARTILES |= {"native_scale": True, "showfliers": False, "showcaps": False}
 
 
 def filter_grid(patches, maps, filters, *, examples=4, level=0.5, deconvolved=None):
@@ -118,27 +120,16 @@ def filter_label_matrix(table, *, title=None):
         raise ValueError(f"the table's rows are {list(table.index.names)}: expected (filter, label), as from "
                          "label_statistics().")  # fmt: skip
     means = table["mean"].unstack("label")
-    total = means.sum(axis=1).to_numpy()
-    shares = 100 * means.to_numpy() / np.where(total > 0, total, np.nan)[:, None]
-    first, largest = means.to_numpy().argmax(axis=1), np.nan_to_num(shares).max(axis=1)
-    order = np.lexsort([-largest, first, ~(total > 0)])
-    filters, labels = shares.shape
-    size = (max(0.42 * labels, 3.5) + 2, np.clip(0.15 * filters, 2.8, 8) + 1.9)
-    _, ax = plt.subplots(figsize=size, layout="constrained")
-    fine = 1 + 1000 // filters, 1 + 1000 // labels  # finer than the screen, so that no cell is lost
-    cells = np.ma.masked_invalid(shares[order].repeat(fine[0], axis=0).repeat(fine[1], axis=1))
-    place = {"extent": (-0.5, labels - 0.5, filters - 0.5, -0.5), "aspect": "auto", "interpolation_stage": "data"}
+    live = means.sum(axis=1) > 0
+    shares = 100 * means.div(means.sum(axis=1).where(live), axis=0)
+    largest = shares.max(axis=1).fillna(0)
+    order = np.lexsort([-largest, means.to_numpy().argmax(axis=1), ~live])
     often = (table["active"] * table["patches"]).groupby(level="filter").sum().to_numpy() >= FEW
-    top = (largest[often] if often.any() else largest).max() or 1
-    image = ax.imshow(cells, cmap=CELLS, vmin=0, vmax=top, **place)
-    ax.set_facecolor("0.7")
-    end = {"extend": "max" if largest.max() > top else "neither", "format": PercentFormatter(decimals=0)}
-    ax.figure.colorbar(image, pad=0.02, label=f"Share of the filter's activation (even: {1 / labels:.0%})", **end)
-    ax.set_xticks(np.arange(labels), means.columns.astype(str), rotation=90)
-    named = order if filters <= 64 else []
-    ax.set_yticks(np.arange(len(named)), means.index[named].astype(str), size=7.5)
-    dead = int((total == 0).sum())
-    ax.set(ylabel=number_text(filters, "filter") + (f" ({dead} dead: grey)" if dead else ""), title=title or "")
+    strongest = (largest[often] if often.any() else largest).max() or 1
+    label = f"Share of the filter's activation (even: {1 / len(means.columns):.0%})"
+    ax = drawing.share_matrix(shares.iloc[order], strongest, label)
+    dead = "" if live.all() else f" ({(~live).sum()} dead: grey)"
+    ax.set(ylabel=number_text(len(means), "filter") + dead, title=title or "")
     return ax
 
 
@@ -177,15 +168,7 @@ def filter_comparison(statistics, *, seed=0, title=None):
                 sideways = place + rng.uniform(-0.22, 0.22, len(known))
                 style = {"color": drawing.colour(place), "s": 14, "alpha": 0.6, "linewidths": 0, "clip_on": False}
                 ax.scatter(sideways, known[:, 0], **style)
-                box = {
-                    "fill": False,
-                    "width": 0.6,
-                    "color": "black",
-                    "linewidth": 1.4,
-                    "whiskerprops": {"linewidth": 0},
-                }
-                box |= {"native_scale": True, "showfliers": False, "showcaps": False}
-                seaborn.boxplot(x=place, y=known[:, 0], ax=ax, **box)
+                seaborn.boxplot(x=place, y=known[:, 0], ax=ax, **QUARTILES)
                 expected = np.median(known[:, 1])
                 ax.plot(place + np.array([-0.4, 0.4]), [expected] * 2, "--", color="0.35", label=meaning)
         names = [f"{name}\n{number_text(int(t[measure].notna().sum()), 'filter')}" for name, t in statistics.items()]

@@ -14,7 +14,8 @@ from ..layers.neurons import active, selective, selectivity
 from . import drawing
 from .drawing import number_text
 
-CELLS = matplotlib.colormaps["magma_r"]
+FEW = 10  # clips: the share of a neuron that is on for fewer means little, and may lie outside of axes and colours
+LAYERS = matplotlib.colormaps["viridis"]
 
 
 def activation_curve(features, neuron, *, percentile=95, title=None, ax=None):
@@ -61,7 +62,7 @@ def neuron_classes(matrix, neuron, *, most=12, title=None, ax=None):
     text = f"Neuron {neuron}: on for {number_text(counts.sum(), 'clip')} of {number_text(len(counts), 'class')}"
     more = f"; not shown: {number_text(rest.sum(), 'clip')} of {number_text(len(rest), 'class')}" if len(rest) else ""
     ax.set(title=text if title is None else title, xlabel=f"Number of clips (share){more}")
-    return _bars(ax, shown, [f"{n} ({n / counts.sum():.0%})" for n in shown], "this neuron is on for no clip")
+    return drawing.draw_bars(ax, shown, [f"{n} ({n / counts.sum():.0%})" for n in shown], "this neuron is on for no clip")
 
 
 def neuron_class_matrix(matrix, *, groups=None, title=None):
@@ -83,30 +84,17 @@ def neuron_class_matrix(matrix, *, groups=None, title=None):
     table = selectivity(matrix)
     live = table["active"] > 0
     order = np.lexsort([-table["share"].fillna(0), matrix.to_numpy().argmax(axis=1), ~live])
-    shares = 100 * (matrix.to_numpy() / table["active"].where(live).to_numpy()[:, None])[order]
-    neurons, classes = shares.shape
-    width, size = (0.17 * classes, 7.5) if classes > 20 else (max(0.42 * classes, 3.5), drawing.NORMAL)
-    _, ax = plt.subplots(figsize=(width + 2, np.clip(0.15 * neurons, 2.8, 8) + 1.9), layout="constrained")
-    finer = 1 + 1000 // neurons, 1 + min(1000 // classes, 10**5 // neurons)  # than the screen, so that no cell is lost
-    cells = np.ma.masked_invalid(shares.repeat(finer[0], axis=0).repeat(finer[1], axis=1))
-    place = {"extent": (-0.5, classes - 0.5, neurons - 0.5, -0.5), "aspect": "auto", "interpolation_stage": "data"}
-    top = largest_share([table])
-    image = ax.imshow(cells, cmap=CELLS, vmin=0, vmax=top, **place)
-    ax.set_facecolor("0.7")
-    end = {"extend": "max" if (shares > top).any() else "neither", "format": PercentFormatter(decimals=0)}
-    ax.figure.colorbar(image, pad=0.02, label="Share of the clips the neuron is on for", **end)
-    ax.set_xticks(np.arange(classes), matrix.columns.astype(str), rotation=90, size=size)
-    named = order if neurons <= 64 else []
-    ax.set_yticks(np.arange(len(named)), matrix.index[named].astype(str), size=7.5)
-    ax.set_ylabel(f"{neurons:,} neurons" + ("" if live.all() else f" ({(~live).sum()} dead: grey)"))
+    shares = 100 * matrix.div(table["active"].where(live), axis=0).iloc[order]
+    ax = drawing.share_matrix(shares, largest_share([table]), "Share of the clips the neuron is on for")
+    ax.set_ylabel(number_text(len(matrix), "neuron") + ("" if live.all() else f" ({(~live).sum()} dead: grey)"))
     of_each, lines = [groups[label] for label in matrix] if groups else [], 0
     for group in dict.fromkeys(of_each):
         first, many = of_each.index(group), of_each.count(group)
-        ax.axvline(first - 0.5, color="0.4", linewidth=1 if first else 0)
-        text = drawing.wrapped(str(group), many * width / classes)
+        ax.axvline(first, color="0.4", linewidth=1 if first else 0)
+        text = drawing.wrapped(str(group), many * (ax.figure.get_figwidth() - 2) / len(of_each))
         lines = max(lines, text.count("\n") + 1)
         across = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(text, (first + (many - 1) / 2, 1), (0, 4), size=drawing.SMALL, **across)
+        ax.annotate(text, (first + many / 2, 1), (0, 4), size=drawing.SMALL, **across)
     ax.set_title(title or "", pad=8 + 12 * lines)
     return ax
 
@@ -116,7 +104,7 @@ def class_owners(owners, *, more_than=5, title=None, ax=None):
     ax = drawing.new_axes(ax, 6, 0.24 * max(len(owners), 3) + 1)
     text = f"{number_text(len(owners), 'class')} with more than {number_text(more_than, 'neuron')}"
     ax.set(title=text if title is None else title, xlabel="Number of neurons")
-    return _bars(ax, owners, owners, f"no class is the first of more than {number_text(more_than, 'neuron')}")
+    return drawing.draw_bars(ax, owners, owners, f"no class is the first of more than {number_text(more_than, 'neuron')}")
 
 
 def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
@@ -147,41 +135,13 @@ def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
         ax.title.set_fontsize(drawing.NORMAL)
         ax.tick_params(labelsize=drawing.SMALL)
     if shown.empty:
-        _bars(axes[0, 0], shown, [], f"no neuron is above {over:.0%}")
+        drawing.draw_bars(axes[0, 0], shown, [], f"no neuron is above {over:.0%}")
     for ax in axes.flat[panels:]:
         ax.set_axis_off()
     text = f"{len(found)} of {number_text(len(matrix), 'neuron')} with one class in more than {over:.0%} of their clips"
     text += f" (the first {most}; {len(found) - most} more)" if len(found) > most else ""
     figure.suptitle(f"{title}\n{text}" if title else text, size=drawing.NORMAL + 1)
     return axes.ravel()[:panels]
-
-
-def _place(neuron, known):
-    """Where a neuron stands in its layer."""
-    places = np.flatnonzero(known == neuron)
-    if len(places) == 0:
-        raise ValueError(f"neuron {neuron} is not in the layer. It has {len(known)}: {drawing.some(known, 5)}.")
-    return places[0]
-
-
-def _bars(ax, counts, texts, nothing):
-    """Counts as bars from the top with their texts, or a sentence if there are none."""
-    ax.spines[["top", "right"]].set_visible(False)
-    if len(counts) == 0:
-        ax.text(0.5, 0.5, nothing, ha="center", va="center", transform=ax.transAxes)
-        ax.set(xticks=[], yticks=[], xlabel="")
-        return ax
-    bars = ax.barh(np.arange(len(counts)), counts, 0.75, color=drawing.SKY)
-    ax.bar_label(bars, texts, padding=3, size=drawing.SMALL)
-    ax.set_yticks(np.arange(len(counts)), counts.index.astype(str), size=drawing.NORMAL if len(counts) <= 20 else 8)
-    ax.set(ylim=(max(len(counts), 3) - 0.5, -0.5), xlim=(0, 1.25 * counts.max()))
-    ax.xaxis.get_major_locator().set_params(integer=True)
-    return ax
-
-
-FEW = 10  # clips: the share of a neuron that is on for fewer means little, and may lie outside of axes and colours
-
-LAYERS = matplotlib.colormaps["viridis"]
 
 
 def selectivity_curve(selectivity, shuffled=None, *, title=None, ax=None):
@@ -269,6 +229,21 @@ def layers_against_chance(table, *, title=None, ax=None):
     return ax
 
 
+def largest_share(tables):
+    """The largest share in percent of neurons on for 10 clips or more, or of any if there are none."""
+    tables = pd.concat(list(tables))
+    some = tables["share"][tables["active"] >= FEW].dropna()
+    return 100 * (some if len(some) else tables["share"].fillna(1)).max()
+
+
+def _place(neuron, known):
+    """Where a neuron stands in its layer."""
+    places = np.flatnonzero(known == neuron)
+    if len(places) == 0:
+        raise ValueError(f"neuron {neuron} is not in the layer. It has {len(known)}: {drawing.some(known, 5)}.")
+    return places[0]
+
+
 def _curve(ax, table, shuffled, look, *, fraction=False):
     """Draw shares, the largest first, and those of shuffled labels; give back where the line runs."""
     drawing.check_columns(table, ["share", "active"], "selectivity()")
@@ -295,10 +270,3 @@ def _share_axis(ax, tables, xlabel="", ylabel="Share of the most\nrepresented cl
     ax.yaxis.set_major_formatter(PercentFormatter(decimals=0))
     ax.grid(axis="y", color="0.88", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def largest_share(tables):
-    """The largest share in percent of neurons on for 10 clips or more, or of any if there are none."""
-    tables = pd.concat(list(tables))
-    some = tables["share"][tables["active"] >= FEW].dropna()
-    return 100 * (some if len(some) else tables["share"].fillna(1)).max()

@@ -6,16 +6,9 @@ import pandas as pd
 
 from . import drawing
 
-MARKERS = "osD^vP"
-
-HATCHES = ("", "/", "..", "\\", "x", "-")
-
 DEPTH = "Layer, from the input to the output"
-
 BREAK = 0.2  # between two networks, as a share of one network's width
-
 ABOVE = {"textcoords": "offset points", "ha": "center", "va": "bottom", "size": drawing.SMALL}
-
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
 
 
@@ -121,7 +114,7 @@ def _layers(ax, x, rows, number):
     """One network's accuracies, their intervals, their folds, and the highest one's value."""
     value, low, high = (100 * rows[name].to_numpy(dtype=float) for name in ("accuracy", "low", "high"))
     colour, names = drawing.colour(number), ("accuracy", "95% interval") if number == 0 else (None, None)
-    ax.plot(x, value, "-", marker=MARKERS[number % len(MARKERS)], color=colour, label=names[0])
+    ax.plot(x, value, "-", marker=drawing.marker(number), color=colour, label=names[0])
     ax.errorbar(x, value, np.abs([value - low, high - value]), fmt="none", ecolor=colour, capsize=3, label=names[1])
     folds = [() if f is None or np.ndim(f) == 0 else 100 * np.asarray(f) for f in rows.get("folds", [None] * len(x))]
     dots = np.repeat(x + 0.02, [len(shares) for shares in folds]), np.concatenate(folds)
@@ -162,8 +155,7 @@ def paired_layers(table, *, low=None, high=None, chance=None, title=None, ax=Non
     for number, condition in enumerate(table):
         x = np.arange(len(table)) + (number - (n - 1) / 2) * 0.84 / n
         value, *ends = (100 * part[condition].to_numpy(dtype=float) for part in (table, low, high))
-        look = {"facecolor": drawing.colour(number), "hatch": HATCHES[number % len(HATCHES)], "edgecolor": "white"}
-        ax.bar(x, value, 0.79 / n, label=str(condition), **look)
+        ax.bar(x, value, 0.79 / n, label=str(condition), **drawing.bar_look(number))
         ax.errorbar(x, value, np.abs([value - ends[0], ends[1] - value]), fmt="none", ecolor="black", elinewidth=1)
         for place, share, top in zip(x, value, np.fmax(value, ends[1]), strict=True):
             ax.annotate(f"{share:.1f}", (place, top), (0, 2), **ABOVE)
@@ -193,7 +185,7 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
     Raises
     ------
     ValueError
-        If there are no classes, a recall is not a share, or there are more than six groups.
+        If there are no classes, or a recall is not a share.
     UnknownLabelError
         If a marked class is not among the recalls, or a class has no group.
     """
@@ -204,9 +196,7 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
     for label in recall.index if groups else ():
         drawing.check_label(label, groups, "the groups")
     names = [g for g in dict.fromkeys((groups or {}).values()) if any(groups[label] == g for label in recall.index)]
-    if len(names) > len(HATCHES):
-        raise ValueError(f"{len(names)} groups: a figure tells {len(HATCHES)} apart. Pass fewer, or groups=None.")
-    looks = [{"facecolor": c, "hatch": h, "edgecolor": "white"} for c, h in zip(drawing.COLOURS, HATCHES, strict=True)]
+    looks = {name: drawing.bar_look(number) for number, name in enumerate(names)}
     recall = 100 * recall.astype(float).sort_values(ascending=False, kind="stable")
     columns = 2 if len(recall) > 25 else 1
     rows = -(-len(recall) // columns)
@@ -214,7 +204,7 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
     axes = np.atleast_1d(axes)
     for place, (label, value) in enumerate(recall.items()):
         ax, row = axes[place // rows], place % rows
-        ax.barh(row, value, 0.82, **(looks[names.index(groups[label])] if groups else {"color": drawing.SKY}))
+        ax.barh(row, value, 0.82, **(looks[groups[label]] if groups else {"color": drawing.SKY}))
         ax.text(value + 1, row, f"{value:.0f}", va="center", size=drawing.SMALL)
         if label in marks:
             ax.text(value + 9, row, marks[label], va="center", size=drawing.SMALL)
@@ -224,7 +214,7 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
         ax.set(xlim=(0, 122), ylim=(rows - 0.4, -0.6), xticks=[0, 25, 50, 75, 100], xlabel="Recall (%)")
         ax.spines[["top", "right"]].set_visible(False)
     if names:
-        shown = [plt.Rectangle((0, 0), 1, 1, **look) for look in looks[: len(names)]]
+        shown = [plt.Rectangle((0, 0), 1, 1, **look) for look in looks.values()]
         figure.legend(shown, names, loc="outside lower center", ncols=columns + 1, frameon=False, handleheight=1.4)
     note = "\n▲ easy, ▼ hard: as published" if marks else ""
     figure.suptitle(((title or "") + note).strip(), size=drawing.NORMAL + 1)
