@@ -10,7 +10,8 @@ from ..sound.frontend import VGGISH
 from . import drawing
 from .spectrograms import spectrogram
 
-MATHWORKS_ACCURACY = 0.925  # clips of ESC-10, in "Investigate audio classifications using deep learning interpretability"
+# Clips of ESC-10, in "Investigate audio classifications using deep learning interpretability".
+MATHWORKS_ACCURACY = 0.925
 COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("patches", "clips") for end in ("", "_low", "_high"))]
 PANELS = {"patches": "Patches right", "clips": "Clips right, by vote of their patches"}
 

@@ -12,11 +12,8 @@ from ..evaluation.metrics import sort_by_recall
 from . import drawing
 
 RIGHT = LinearSegmentedColormap.from_list("right", ["white", drawing.BLUE])
-
 WRONG = LinearSegmentedColormap.from_list("wrong", ["white", drawing.VERMILION])
-
 MANY = 20  # classes above which only the cells that matter hold numbers
-
 FAINTEST = 0.12  # shade of a cell that is not empty
 
 

@@ -158,11 +158,11 @@ def share_matrix(shares, strongest, label):
     few = rows <= 64
     width, size = (0.17 * classes, 7.5) if classes > 20 else (max(0.42 * classes, 3.5), NORMAL)
     _, ax = plt.subplots(figsize=(width + 2, np.clip(0.15 * rows, 2.8, 8) + 1.9), layout="constrained")
-    bar = {"extend": "max" if (shares > strongest).any(axis=None) else "neither", "format": PercentFormatter(decimals=0)}
+    bar = {"pad": 0.02, "label": label, "format": PercentFormatter(decimals=0)}
+    bar["extend"] = "max" if (shares > strongest).any(axis=None) else "neither"
     names = {"xticklabels": shares.columns.astype(str), "yticklabels": shares.index.astype(str) if few else False}
-    fine = {"antialiased": not few, "snap": few}  # rows thinner than a pixel blend, so that none is lost
-    seaborn.heatmap(shares, vmin=0, vmax=strongest, cmap=CELLS, cbar_kws=bar | {"pad": 0.02, "label": label}, ax=ax,
-                    **names, **fine)  # fmt: skip
+    fine = {} if few else {"linecolor": "face", "linewidths": 0.3, "antialiased": True}  # so that no thin row is lost
+    seaborn.heatmap(shares, vmin=0, vmax=strongest, cmap=CELLS, cbar_kws=bar, ax=ax, **names, **fine)
     ax.set(xlabel="", ylabel="", facecolor="0.7")
     ax.tick_params("x", rotation=90, labelsize=size)
     ax.tick_params("y", rotation=0, labelsize=7.5)

@@ -20,7 +20,7 @@ PANELS = {
     "spread": ("even", "Spread of the strongest position\nin frequency (axis lengths)", "anywhere equally often"),
 }
 QUARTILES = {"fill": False, "width": 0.6, "color": "black", "linewidth": 1.4, "whiskerprops": {"linewidth": 0}}
-QUARTILES |= {"native_scale": True, "showfliers": False, "showcaps": False}
+QUARTILES |= {"native_scale": True, "showfliers": False, "showcaps": False, "medianprops": {"linewidth": 2.4}}
 
 
 def filter_grid(patches, maps, filters, *, examples=4, level=0.5, deconvolved=None):

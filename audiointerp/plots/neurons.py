@@ -1,7 +1,4 @@
-"""Neurons of a layer: what they are on for.
-
-Figures of one panel take the axes to draw on (`ax`, optional) and return them. `title` is optional everywhere.
-"""
+"""Neurons of a layer: what they are on for, and how selective they are beside chance."""
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -26,6 +23,18 @@ def activation_curve(features, neuron, *, percentile=95, title=None, ax=None):
     features : xarray.DataArray [clip, neuron]
     neuron : int
     percentile : float [0 to 100]
+        Of the neuron's activations; above it the neuron is on.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the neuron is not in the layer.
     """
     on = active(features, percentile=percentile)
     place = _place(neuron, on["neuron"].to_numpy())
@@ -54,6 +63,17 @@ def neuron_classes(matrix, neuron, *, most=12, title=None, ax=None):
     neuron : int
     most : int
         Classes to show.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the neuron is not in the layer.
     """
     counts = matrix.iloc[_place(neuron, matrix.index.to_numpy())]
     counts = counts[counts > 0].sort_values(ascending=False, kind="stable")
@@ -62,7 +82,8 @@ def neuron_classes(matrix, neuron, *, most=12, title=None, ax=None):
     text = f"Neuron {neuron}: on for {number_text(counts.sum(), 'clip')} of {number_text(len(counts), 'class')}"
     more = f"; not shown: {number_text(rest.sum(), 'clip')} of {number_text(len(rest), 'class')}" if len(rest) else ""
     ax.set(title=text if title is None else title, xlabel=f"Number of clips (share){more}")
-    return drawing.draw_bars(ax, shown, [f"{n} ({n / counts.sum():.0%})" for n in shown], "this neuron is on for no clip")
+    texts = [f"{n} ({n / counts.sum():.0%})" for n in shown]
+    return drawing.draw_bars(ax, shown, texts, "this neuron is on for no clip")
 
 
 def neuron_class_matrix(matrix, *, groups=None, title=None):
@@ -76,6 +97,16 @@ def neuron_class_matrix(matrix, *, groups=None, title=None):
         From `neuron_class_matrix`.
     groups : dict of str to str, optional
         The group of each class, as `ESC50_GROUPS`: its classes stand together, groups in the order of the dict.
+    title : str, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    UnknownLabelError
+        If a class has no group.
     """
     for label in matrix if groups else ():
         drawing.check_label(label, groups, "the groups")
@@ -100,11 +131,26 @@ def neuron_class_matrix(matrix, *, groups=None, title=None):
 
 
 def class_owners(owners, *, more_than=5, title=None, ax=None):
-    """Draw the classes that are the most represented one of more than `more_than` neurons, as `owners` gives them."""
+    """Draw the classes that are the most represented one of many neurons.
+
+    Parameters
+    ----------
+    owners : pandas.Series [classes]
+        Numbers of neurons, from `owners`.
+    more_than : int
+        What `owners` was given.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
     ax = drawing.new_axes(ax, 6, 0.24 * max(len(owners), 3) + 1)
-    text = f"{number_text(len(owners), 'class')} with more than {number_text(more_than, 'neuron')}"
+    limit = f"more than {number_text(more_than, 'neuron')}"
+    text = f"{number_text(len(owners), 'class')} with {limit}"
     ax.set(title=text if title is None else title, xlabel="Number of neurons")
-    return drawing.draw_bars(ax, owners, owners, f"no class is the first of more than {number_text(more_than, 'neuron')}")
+    return drawing.draw_bars(ax, owners, owners, f"no class is the first of {limit}")
 
 
 def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
@@ -118,6 +164,7 @@ def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
         See `selective`.
     most : int
         Neurons to show, those with the largest shares.
+    title : str, optional
 
     Returns
     -------
@@ -153,6 +200,17 @@ def selectivity_curve(selectivity, shuffled=None, *, title=None, ax=None):
         From `selectivity`; dead neurons are left out.
     shuffled : xarray.DataArray [shuffle, rank], optional
         From `shuffled_shares`, of the same layer.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the table is another one, or the shuffles are of another layer.
     """
     ax = drawing.new_axes(ax, 6.5, 3.8)
     _curve(ax, selectivity, shuffled, {"color": drawing.BLUE, "label": "neurons of the layer"})
@@ -171,10 +229,16 @@ def selectivity_by_layer(selectivities, shuffled=None, *, title=None):
         From `selectivity`, layers from the first to the last; otherwise as in `selectivity_curve`.
     shuffled : dict of xarray.DataArray [shuffle, rank], optional
         From `shuffled_shares`. Without it there is only the first panel.
+    title : str, optional
 
     Returns
     -------
     numpy.ndarray [1 or 1 + layers] of matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or some have shuffles and others none.
     """
     layers = len(selectivities)
     if not layers or (shuffled is not None and not set(selectivities) <= set(shuffled)):
@@ -208,7 +272,24 @@ def selectivity_by_layer(selectivities, shuffled=None, *, title=None):
 
 
 def layers_against_chance(table, *, title=None, ax=None):
-    """Draw the mean share of the most represented class of each layer, as `compare_layers` gives it, beside chance."""
+    """Draw the mean share of the most represented class of each layer, beside what chance gives.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame [layers]
+        From `compare_layers`.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the table is another one.
+    """
     drawing.check_columns(table, ["neurons", "share", "chance", "low", "high"], "compare_layers()")
     ax = drawing.new_axes(ax, max(5.6, 0.95 * len(table) + 1.5), 4)
     share, chance, low, high = (100 * table[name].to_numpy(dtype=float) for name in ("share", "chance", "low", "high"))

@@ -11,7 +11,7 @@ from audiointerp import plots
 from audiointerp.datasets.esc import ESC50_GROUPS, ESC50_LABELS
 from audiointerp.errors import UnknownLabelError
 from audiointerp.layers import neurons
-from audiointerp.plots.neurons import CELLS
+from audiointerp.plots.drawing import CELLS
 
 ANIMALS = ESC50_LABELS[:10]
 
@@ -123,19 +123,11 @@ def test_neuron_classes_from_none_to_fifty():
         plots.neuron_classes(matrix, 3)
 
 
-def cells_of(ax, neurons, classes):
-    """What the heat map holds, read in the middle of each cell."""
-    image = ax.images[0].get_array()
-    rows, columns = image.shape[0] // neurons, image.shape[1] // classes
-    assert image.shape == (rows * neurons, columns * classes) and min(image.shape) >= 1000
-    return image[rows // 2 :: rows, columns // 2 :: columns]
-
-
 def test_matrix_stands_in_blocks_of_classes():
     matrix = counts_of([[0, 6, 4], [9, 1, 0], [0, 0, 0], [0, 9, 1], [6, 3, 1], [0, 2, 18]], ["dog", "rain", "sea"])
     ax = plots.neuron_class_matrix(matrix, title="conv1")
     assert names(ax.yaxis) == ["1", "4", "3", "0", "5", "2"] and names(ax.xaxis) == ["dog", "rain", "sea"]
-    cells = cells_of(ax, 6, 3)
+    cells = ax.collections[0].get_array()
     assert cells[:5].tolist() == [[90, 10, 0], [60, 30, 10], [0, 90, 10], [0, 60, 40], [0, 10, 90]]
     assert cells.mask[5].all() and not cells.mask[:5].any()
     assert ax.get_ylabel() == "6 neurons (1 dead: grey)" and ax.get_title() == "conv1"
@@ -146,9 +138,9 @@ def test_matrix_is_drawn_where_it_belongs(pixel):
     ax = plots.neuron_class_matrix(counts_of([[10, 0], [0, 10], [0, 0]], ["dog", "rain"]))
     dark, pale = (np.array(CELLS(shade)[:3]) for shade in (1.0, 0.0))
     for row, column in ((0, 0), (1, 1)):
-        assert pixel(ax, column, row) == pytest.approx(dark, abs=0.05)
-        assert pixel(ax, 1 - column, row) == pytest.approx(pale, abs=0.05)
-    assert pixel(ax, 0.3, 2) == pytest.approx([0.7] * 3, abs=0.05)
+        assert pixel(ax, column + 0.5, row + 0.5) == pytest.approx(dark, abs=0.05)
+        assert pixel(ax, 1.5 - column, row + 0.5) == pytest.approx(pale, abs=0.05)
+    assert pixel(ax, 0.8, 2.5) == pytest.approx([0.7] * 3, abs=0.05)
 
 
 def test_matrix_puts_groups_together():
@@ -156,17 +148,17 @@ def test_matrix_puts_groups_together():
     groups = {"dog": "animals", "cow": "animals", "axe": "tools", "saw": "tools", "rain": "water"}
     ax = plots.neuron_class_matrix(matrix, groups=groups)
     assert names(ax.xaxis) == ["dog", "cow", "axe", "saw"] and names(ax.yaxis) == ["1", "0"]
-    assert {t.get_text(): t.xy[0] for t in ax.texts} == {"animals": 0.5, "tools": 2.5}
-    assert [line.get_xdata()[0] for line in ax.lines if line.get_linewidth()] == [1.5]
+    assert {t.get_text(): t.xy[0] for t in ax.texts} == {"animals": 1, "tools": 3}
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linewidth()] == [2]
     with pytest.raises(UnknownLabelError, match="'axe' is not among those of the groups"):
         plots.neuron_class_matrix(matrix, groups={"dog": "animals"})
 
 
 def test_neurons_of_few_clips_do_not_pale_the_others():
     ax = plots.neuron_class_matrix(counts_of([[10, 10, 20], [1, 0, 0]]))
-    assert ax.images[0].get_clim() == (0, 50) and ax.images[0].colorbar.extend == "max"
+    assert ax.collections[0].get_clim() == (0, 50) and ax.collections[0].colorbar.extend == "max"
     ax = plots.neuron_class_matrix(counts_of([[2, 2], [1, 0]]))  # where all are such
-    assert ax.images[0].get_clim() == (0, 100) and ax.images[0].colorbar.extend == "neither"
+    assert ax.collections[0].get_clim() == (0, 100) and ax.collections[0].colorbar.extend == "neither"
 
 
 @pytest.mark.parametrize("count, classes, grouped", [(16, 10, False), (16, 50, True), (64, 50, True), (1024, 50, True)])
@@ -183,7 +175,8 @@ def test_matrix_of_any_size_is_readable(make, count, classes, grouped):
         title, above = ax.title.get_window_extent(), [t.get_window_extent() for t in ax.texts]
         assert len(above) == 5 and all(box.y1 <= title.y0 for box in above)
         check_apart(ax.texts, "x")
-    cells = cells_of(ax, count, classes)
+    cells = ax.collections[0].get_array()
+    assert cells.shape == (count, classes)
     live = np.asarray(cells[:-1])
     assert cells.mask[-1].all() and not cells.mask[:-1].any() and live.sum(axis=1) == pytest.approx(100)
     best = live.argmax(axis=1)
@@ -194,7 +187,7 @@ def test_matrix_of_any_size_is_readable(make, count, classes, grouped):
 
 def test_matrix_of_dead_neurons_alone():
     ax = plots.neuron_class_matrix(counts_of([[0], [0]]))
-    assert cells_of(ax, 2, 10).mask.all() and ax.get_ylabel() == "2 neurons (2 dead: grey)"
+    assert ax.collections[0].get_array().mask.all() and ax.get_ylabel() == "2 neurons (2 dead: grey)"
     with pytest.raises(ValueError, match="0 neurons and 10 classes"):
         plots.neuron_class_matrix(counts_of([]))
 

@@ -225,14 +225,24 @@ def test_recall_bars_tell_groups_apart():
     assert keys == [look["rain"], look["dog"], look["saw"]]
 
 
+@pytest.mark.parametrize("n", [7, 20])
+def test_colours_markers_and_hatches_go_round(n):
+    names = classes(n)
+    (ax,) = probes.recall_bars(pd.Series(0.5, names), groups=dict(zip(names, names, strict=True)))
+    assert len({(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in ax.patches}) == n
+    ax = probes.paired_layers(pd.DataFrame([[0.5] * n], ["conv1"], names))
+    assert len({(to_hex(bar.get_facecolor()), bar.get_hatch()) for bar in ax.patches}) == n
+    ax = probes.probe_by_layer(by_layer(*((name, ["conv1", "conv2"], [0.2, 0.7], None) for name in names)))
+    shown = [drawn for drawn in ax.lines if drawn.get_linestyle() == "-" and drawn.get_marker() in "osD^v"]
+    assert len({(drawn.get_color(), drawn.get_marker()) for drawn in shown}) == n
+
+
 def test_recall_bars_refuse_what_they_cannot_show():
     recall = pd.Series(0.5, classes(8))
     with pytest.raises(UnknownLabelError, match="'wind' is not among those of the recalls"):
         probes.recall_bars(recall, published_easy=["wind"])
     with pytest.raises(UnknownLabelError, match="'class_01' is not among those of the groups"):
         probes.recall_bars(recall, groups={"class_00": "a"})
-    with pytest.raises(ValueError, match="8 groups: a figure tells 6 apart"):
-        probes.recall_bars(recall, groups={name: name for name in recall.index})
     with pytest.raises(ValueError, match="expected shares"):
         probes.recall_bars(recall * 100)
     with pytest.raises(ValueError, match="holds no values"):
