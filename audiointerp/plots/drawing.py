@@ -188,8 +188,8 @@ def label_outer(axes):
 
 
 def number_text(n, name):
-    """A number of things in words: 1 class, 2 patches, 1,024 neurons."""
-    return f"{n:,} {name}" + ("" if n == 1 else "es" if name.endswith(("s", "ch")) else "s")
+    """A number of things in words: 1 class, 2 patches, 3 epochs, 1,024 neurons."""
+    return f"{n:,} {name}" + ("" if n == 1 else "es" if name.endswith(("s", "tch")) else "s")
 
 
 def wrapped(text, width):

@@ -231,6 +231,5 @@ def _draw_deconvolved(ax, patch, maps, index, *, narrow):
     if "patch" not in maps.coords or index not in maps["patch"].to_numpy():
         raise ValueError(f"deconvolved maps lack patch {index}: deconvolve the patches that are shown, or all of them.")
     panel = maps.sel(patch=index)
-    draw_map(
-        ax, panel, patch, look_of("deconvolution", maps), relative_to=peak_of(panel), title="deconvolved", narrow=narrow
-    )
+    style = {"relative_to": peak_of(panel), "title": "deconvolved", "narrow": narrow}
+    draw_map(ax, panel, patch, look_of("deconvolution", maps), **style)

@@ -23,10 +23,8 @@ from ..storage.cache import cached
 from .projections import categories, looks
 
 MOST_MEGABYTES = 20  # of sounds and spectrograms in one picture
-
 SHAPES = {"o": "circle", "^": "triangle", "s": "square", "v": "inverted_triangle", "D": "diamond"}
 SHAPES |= {"P": "plus", "<": "hex", "X": "square_pin", "p": "triangle_pin", "*": "star"}
-
 SOUND_URI = re.compile(r"data:audio/[\w.+-]+;base64,[A-Za-z0-9+/=]*")
 
 PAGE = """<!DOCTYPE html>

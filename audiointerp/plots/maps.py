@@ -26,14 +26,13 @@ NAMES = {
     "crm": "CRM",
     "deconvolution": "Deconvolution",
 }
-
 SIGNED = {"lime", "occlusion", "cam"}  # drawn with a sign even where no value happens to be negative
-
 RELATIVE = {
     "panel": "Relative to panel's largest value",
     "row": "Relative to row's largest value",
     "method": "Relative to method's largest value",
 }
+DIMS = ("patch", "label", "time", "frequency")
 
 
 @dataclass(frozen=True)
@@ -60,74 +59,12 @@ class Look:
 
     def colorbar(self, figure, axes, label):
         """The colour bar of this look, below the axes."""
-        bar = figure.colorbar(
-            ScalarMappable(self.norm, self.cmap), ax=axes, location="bottom", aspect=18 * np.shape(axes)[-1], pad=0.02
-        )
+        style = {"location": "bottom", "aspect": 18 * np.shape(axes)[-1], "pad": 0.02}
+        bar = figure.colorbar(ScalarMappable(self.norm, self.cmap), ax=axes, **style)
         bar.set_label(label, size=drawing.SMALL)
         bar.ax.tick_params(labelsize=drawing.SMALL)
         bar.set_ticks([-1, 0, 1] if self.signed else [0, 0.5, 1])
         return bar
-
-
-def title_of(method):
-    """A method's name as titles write it; unknown ones as they are."""
-    return NAMES.get(method, str(method))
-
-
-def look_of(method, maps, overlay=False):
-    """How to draw these maps: with a sign if their method has one, or if a value is negative."""
-    return Look(maps.attrs.get("method", method) in SIGNED or bool((maps < 0).any()), overlay)
-
-
-def peak_of(values):
-    """Largest distance from zero; 0 if no value is finite."""
-    finite = np.abs(np.asarray(values, dtype=float))
-    return float(finite[np.isfinite(finite)].max(initial=0))
-
-
-def draw_map(ax, panel, patch, look, *, relative_to, title, narrow=False):
-    """Draw one map over the extent of its patch.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    panel : xarray.DataArray [time, frequency]
-        On the patch's cells, or on fewer.
-    patch : Patches [1]
-    look : Look
-    relative_to : float
-        Value that gets the strongest colour.
-    title : str
-        The panel's own largest value is added.
-    narrow : bool
-        Whether the panel is too narrow for long lines.
-
-    Returns
-    -------
-    matplotlib.collections.QuadMesh
-    """
-    values = panel.transpose("time", "frequency").to_numpy().astype(float)
-    within = (patch.time, patch.frequency)
-    if look.overlay:
-        pale = ListedColormap(matplotlib.colormaps["gray_r"](np.linspace(0, 0.55, 256)))
-        drawing.draw_cells(ax, patch.data[0], *within, cmap=pale)
-    mesh = drawing.draw_cells(
-        ax,
-        values / (relative_to or 1),
-        panel["time"].to_numpy(),
-        panel["frequency"].to_numpy(),
-        within=within,
-        cmap=look.cmap,
-        norm=look.norm,
-    )
-    strongest = values.ravel()[np.nanargmax(np.abs(values))] if np.isfinite(values).any() else np.nan
-    text = "no values" if np.isnan(strongest) else f"peak {strongest:.2g}".replace("-", "−")
-    gap = "\n" if narrow or len(title.splitlines()[-1]) > 20 else ", "
-    ax.set_title(f"{title}{gap}{text}", size=drawing.SMALL - 1 if narrow else drawing.NORMAL - 1)
-    return mesh
-
-
-DIMS = ("patch", "label", "time", "frequency")
 
 
 def map_grid(patches, maps, *, label=None, predictions=None, overlay=False, relative_to="panel"):
@@ -182,10 +119,8 @@ def map_grid(patches, maps, *, label=None, predictions=None, overlay=False, rela
         peaks = [peak_of(panel) for panel in panels]
         for row, (panel, name) in enumerate(zip(panels, labels, strict=True)):
             strongest = peaks[row] if relative_to == "panel" else max(peaks)
-            title = f"{title_of(method)}\n{name}"
-            draw_map(
-                axes[row, column], panel, patches[row], looks[method], relative_to=strongest, title=title, narrow=narrow
-            )
+            style = {"relative_to": strongest, "title": f"{title_of(method)}\n{name}", "narrow": narrow}
+            draw_map(axes[row, column], panel, patches[row], looks[method], **style)
     drawing.label_outer(axes)
     _bars(figure, axes, mesh, patches, list(looks.values()), RELATIVE[relative_to])
     return axes
@@ -250,6 +185,148 @@ def compare_labels(patch, maps, labels=None, *, predictions=None, difference=Tru
     return axes
 
 
+def label_average(maps, label, *, own=True, title=None):
+    """Draw the average map for one class, with its means over time and over frequency along the edges.
+
+    Parameters
+    ----------
+    maps : xarray.DataArray [n, label, time, frequency]
+    label : str
+    own : bool
+        Average only the patches that are of this class (maps from `explain` know which); otherwise all of them.
+    title : str, optional
+
+    Returns
+    -------
+    numpy.ndarray [3] of matplotlib.axes.Axes
+        Average map, mean over frequency (against time), mean over time (against frequency).
+
+    Raises
+    ------
+    UnknownLabelError
+        If there is no map for the class, or no patch of it.
+    ValueError
+        If the maps are not as `explain` gives them.
+    """
+    average, count = _average(maps, label, own)
+    method = maps.attrs.get("method", "map")
+    look = look_of(method, average.assign_attrs(maps.attrs))
+    shape = {"figsize": (7.5, 4.6), "width_ratios": [3, 1], "height_ratios": [1, 2.6], "layout": "constrained"}
+    figure, axes = plt.subplots(2, 2, sharex="col", sharey="row", **shape)
+    (above, corner), (centre, right) = axes
+    corner.set_axis_off()
+    peak = peak_of(average) or 1
+    time, frequency = average["time"].to_numpy(), average["frequency"].to_numpy()
+    scale = {"vmin": -peak if look.signed else 0, "vmax": peak}
+    mesh = drawing.draw_cells(centre, average.to_numpy(), time, frequency, cmap=look.cmap, **scale)
+    bar = figure.colorbar(mesh, ax=axes[:, 1], location="right", pad=0.05)
+    bar.set_label(_relevance(maps), size=drawing.SMALL)
+    above.plot(time, average.mean("frequency"), color=drawing.BLUE)
+    right.plot(average.mean("time"), frequency, color=drawing.BLUE)
+    above.set_ylabel("Mean over\nfrequency", size=drawing.SMALL)
+    right.set_xlabel("Mean over time", size=drawing.SMALL)
+    right.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
+    right.tick_params(axis="x", labelsize=drawing.SMALL - 1)
+    above.axhline(0, color="0.5", linewidth=0.8)
+    right.axvline(0, color="0.5", linewidth=0.8)
+    text = f"{title_of(method)} for {label}, mean of {drawing.number_text(count, 'patch')}"
+    figure.suptitle(text if title is None else title, size=drawing.NORMAL + 1)
+    return np.array([centre, above, right])
+
+
+def frequency_profile(maps, labels=None, *, own=True, title=None, ax=None):
+    """Draw which frequencies matter for classes: the mean of their maps over patches and time.
+
+    Parameters
+    ----------
+    maps : xarray.DataArray [n, label, time, frequency]
+    labels : sequence of str, optional
+        All labels of the maps by default.
+    own : bool
+        Average for each class only the patches that are of it (maps from `explain` know which); otherwise all of them.
+    title : str, optional
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    UnknownLabelError
+        If there is no map for a class, or no patch of it.
+    ValueError
+        If the maps are not as `explain` gives them.
+    """
+    by_method(maps)
+    labels = maps["label"].to_numpy().tolist() if labels is None else [labels] if isinstance(labels, str) else labels
+    averages = {label: _average(maps, label, own) for label in labels}
+    ax = drawing.new_axes(ax, 8, 3.6)
+    ax.axhline(0, color="0.5", linewidth=0.8)
+    edges = drawing.mel_edges(maps["frequency"].to_numpy())
+    for number, (label, (average, count)) in enumerate(averages.items()):
+        text = f"{label} ({drawing.number_text(count, 'patch')})"
+        ax.plot(maps["frequency"], average.mean("time"), label=text, linewidth=1.8, **drawing.line_style(number))
+    drawing.mel_axis(ax, edges[0], edges[-1], which="x")
+    method = title_of(maps.attrs.get("method", "map"))
+    ax.set(ylabel=_relevance(maps), title=f"{method}: mean over patches and time" if title is None else title)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=drawing.SMALL)
+    ax.grid(color="0.9", linewidth=0.6)
+    return ax
+
+
+def title_of(method):
+    """A method's name as titles write it; unknown ones as they are."""
+    return NAMES.get(method, str(method))
+
+
+def look_of(method, maps, overlay=False):
+    """How to draw these maps: with a sign if their method has one, or if a value is negative."""
+    return Look(maps.attrs.get("method", method) in SIGNED or bool((maps < 0).any()), overlay)
+
+
+def peak_of(values):
+    """Largest distance from zero; 0 if no value is finite."""
+    finite = np.abs(np.asarray(values, dtype=float))
+    return float(finite[np.isfinite(finite)].max(initial=0))
+
+
+def draw_map(ax, panel, patch, look, *, relative_to, title, narrow=False):
+    """Draw one map over the extent of its patch.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    panel : xarray.DataArray [time, frequency]
+        On the patch's cells, or on fewer.
+    patch : Patches [1]
+    look : Look
+    relative_to : float
+        Value that gets the strongest colour.
+    title : str
+        The panel's own largest value is added.
+    narrow : bool
+        Whether the panel is too narrow for long lines.
+
+    Returns
+    -------
+    matplotlib.collections.QuadMesh
+    """
+    values = panel.transpose("time", "frequency").to_numpy().astype(float)
+    within = (patch.time, patch.frequency)
+    if look.overlay:
+        pale = ListedColormap(matplotlib.colormaps["gray_r"](np.linspace(0, 0.55, 256)))
+        drawing.draw_cells(ax, patch.data[0], *within, cmap=pale)
+    time, frequency = panel["time"].to_numpy(), panel["frequency"].to_numpy()
+    style = {"within": within, "cmap": look.cmap, "norm": look.norm}
+    mesh = drawing.draw_cells(ax, values / (relative_to or 1), time, frequency, **style)
+    strongest = values.ravel()[np.nanargmax(np.abs(values))] if np.isfinite(values).any() else np.nan
+    text = "no values" if np.isnan(strongest) else f"peak {strongest:.2g}".replace("-", "−")
+    gap = "\n" if narrow or len(title.splitlines()[-1]) > 20 else ", "
+    ax.set_title(f"{title}{gap}{text}", size=drawing.SMALL - 1 if narrow else drawing.NORMAL - 1)
+    return mesh
+
+
 def by_method(maps, patches=None):
     """Maps as a dict by method, checked: their dimensions, and that they are those of the patches.
 
@@ -275,6 +352,12 @@ def by_method(maps, patches=None):
                 "explain(). Select patches and labels with lists, as in isel(patch=[0]), which keeps the dimensions."
             )
     return maps if patches is None else {method: _own_maps(method, array, patches) for method, array in maps.items()}
+
+
+def check_known(label, maps):
+    """Raise if a method has no map for this class."""
+    for method, array in maps.items():
+        drawing.check_label(label, array["label"].to_numpy().tolist(), f"the maps of {title_of(method)}")
 
 
 def _own_maps(method, array, patches):
@@ -314,12 +397,6 @@ def _labels(label, patches, maps, table):
     return labels
 
 
-def check_known(label, maps):
-    """Raise if a method has no map for this class."""
-    for method, array in maps.items():
-        drawing.check_label(label, array["label"].to_numpy().tolist(), f"the maps of {title_of(method)}")
-
-
 def _grid(rows, columns):
     size = (min(10, 2.7 * columns), 1.95 * rows + 0.9)
     shared = {"sharex": True, "sharey": True, "squeeze": False}
@@ -337,104 +414,6 @@ def _bars(figure, axes, mesh, patches, looks, label):
         count = len(list(run))
         look.colorbar(figure, axes[:, column : column + count], drawing.wrapped(label, width * count))
         column += count
-
-
-def label_average(maps, label, *, own=True, title=None):
-    """Draw the average map for one class, with its means over time and over frequency along the edges.
-
-    Parameters
-    ----------
-    maps : xarray.DataArray [n, label, time, frequency]
-    label : str
-    own : bool
-        Average only the patches that are of this class (maps from `explain` know which); otherwise all of them.
-    title : str, optional
-
-    Returns
-    -------
-    numpy.ndarray [3] of matplotlib.axes.Axes
-        Average map, mean over frequency (against time), mean over time (against frequency).
-
-    Raises
-    ------
-    UnknownLabelError
-        If there is no map for the class, or no patch of it.
-    ValueError
-        If the maps are not as `explain` gives them.
-    """
-    average, count = _average(maps, label, own)
-    method = maps.attrs.get("method", "map")
-    look = look_of(method, average.assign_attrs(maps.attrs))
-    figure, axes = plt.subplots(
-        2,
-        2,
-        figsize=(7.5, 4.6),
-        sharex="col",
-        sharey="row",
-        width_ratios=[3, 1],
-        height_ratios=[1, 2.6],
-        layout="constrained",
-    )
-    (above, corner), (centre, right) = axes
-    corner.set_axis_off()
-    peak = peak_of(average) or 1
-    time, frequency = average["time"].to_numpy(), average["frequency"].to_numpy()
-    scale = {"vmin": -peak if look.signed else 0, "vmax": peak}
-    mesh = drawing.draw_cells(centre, average.to_numpy(), time, frequency, cmap=look.cmap, **scale)
-    bar = figure.colorbar(mesh, ax=axes[:, 1], location="right", pad=0.05)
-    bar.set_label(_relevance(maps), size=drawing.SMALL)
-    above.plot(time, average.mean("frequency"), color=drawing.BLUE)
-    right.plot(average.mean("time"), frequency, color=drawing.BLUE)
-    above.set_ylabel("Mean over\nfrequency", size=drawing.SMALL)
-    right.set_xlabel("Mean over time", size=drawing.SMALL)
-    right.xaxis.set_major_locator(MaxNLocator(2, steps=[1, 2, 5, 10]))
-    right.tick_params(axis="x", labelsize=drawing.SMALL - 1)
-    above.axhline(0, color="0.5", linewidth=0.8)
-    right.axvline(0, color="0.5", linewidth=0.8)
-    text = f"{title_of(method)} for {label}, mean of {count} patch{'es' if count > 1 else ''}"
-    figure.suptitle(text if title is None else title, size=drawing.NORMAL + 1)
-    return np.array([centre, above, right])
-
-
-def frequency_profile(maps, labels=None, *, own=True, title=None, ax=None):
-    """Draw which frequencies matter for classes: the mean of their maps over patches and time.
-
-    Parameters
-    ----------
-    maps : xarray.DataArray [n, label, time, frequency]
-    labels : sequence of str, optional
-        All labels of the maps by default.
-    own : bool
-        Average for each class only the patches that are of it (maps from `explain` know which); otherwise all of them.
-    title : str, optional
-    ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    UnknownLabelError
-        If there is no map for a class, or no patch of it.
-    ValueError
-        If the maps are not as `explain` gives them.
-    """
-    by_method(maps)
-    labels = maps["label"].to_numpy().tolist() if labels is None else [labels] if isinstance(labels, str) else labels
-    averages = {label: _average(maps, label, own) for label in labels}
-    ax = drawing.new_axes(ax, 8, 3.6)
-    ax.axhline(0, color="0.5", linewidth=0.8)
-    edges = drawing.mel_edges(maps["frequency"].to_numpy())
-    for number, (label, (average, count)) in enumerate(averages.items()):
-        text = f"{label} ({count} patch{'es' if count > 1 else ''})"
-        ax.plot(maps["frequency"], average.mean("time"), label=text, linewidth=1.8, **drawing.line_style(number))
-    drawing.mel_axis(ax, edges[0], edges[-1], which="x")
-    method = title_of(maps.attrs.get("method", "map"))
-    ax.set(ylabel=_relevance(maps), title=f"{method}: mean over patches and time" if title is None else title)
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=drawing.SMALL)
-    ax.grid(color="0.9", linewidth=0.6)
-    return ax
 
 
 def _relevance(maps):

@@ -1,4 +1,4 @@
-"""Linear probes by C, layer and class, and how a student learned from its teacher."""
+"""Linear probes by C, layer and class."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -219,54 +219,6 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
     note = "\n▲ easy, ▼ hard: as published" if marks else ""
     figure.suptitle(((title or "") + note).strip(), size=drawing.NORMAL + 1)
     return axes
-
-
-def distillation_curves(history, *, title=None, ax=None):
-    """Draw how far a student is from its teacher, over the iterations of its training.
-
-    Parameters
-    ----------
-    history : pandas.DataFrame
-        One row an iteration, 0 before the training: `epoch`, `iteration`, `batch_loss` and `validation_loss` (NaN
-        where there was none), the KL divergence of the student's distributions from the teacher's, in nats.
-    title : str, optional
-        Stands above what became of the divergence.
-    ax : matplotlib.axes.Axes, optional
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-
-    Raises
-    ------
-    ValueError
-        If the table has no rows or lacks columns.
-    """
-    drawing.check_columns(history, ["epoch", "iteration", "batch_loss", "validation_loss"], "training a student")
-    ax = drawing.new_axes(ax, 8, 4)
-    iteration, batch = history["iteration"], history["batch_loss"]
-    raw = {"marker": "o" if len(batch) < 3 else None, "alpha": 0.3, "linewidth": 1, "label": "batch"}
-    ax.plot(iteration, batch, color=drawing.VERMILION, **raw)
-    smooth = batch.rolling(max(3, len(batch) // 15), center=True, min_periods=1).mean()
-    ax.plot(iteration, smooth, color=drawing.VERMILION, linewidth=2, label="batch, smoothed")
-    checked = history.set_index("iteration")["validation_loss"].dropna()
-    style = {"color": "black", "markersize": 5, "linewidth": 1.2, "clip_on": False, "zorder": 3}
-    ax.plot(checked.index, checked, "o--", label="validation", **style)
-    first, last = history[iteration > 0].groupby("epoch")["iteration"].min() - 0.5, iteration.max() + 0.5
-    for start, end in zip(first.iloc[1::2], [*first.iloc[2::2], last], strict=False):
-        ax.axvspan(start, end, color="0.94", linewidth=0, zorder=-1)
-    summary = f"{len(first)} epoch{'s' if len(first) > 1 else ''}"
-    if len(checked):
-        start, end = checked.iloc[0], checked.iloc[-1]
-        summary = f"Validation: {start:.2f} nats at the start, {end:.2f} ({end / start:.0%} of it) after {summary}"
-        for level, name in (start, "start"), (start / 2, "half of it"):
-            ax.axhline(level, color="0.3", linestyle=":", linewidth=1.2)
-            ax.text(1.01, level, f"{name}:\n{level:.2f}", va="center", transform=ax.get_yaxis_transform())
-    ax.set(xlim=(iteration.min() - 0.5, last), ylim=(0, 1.05 * ax.dataLim.y1), ylabel="KL(teacher ‖ student), nats")
-    ax.set(xlabel="Iteration (every second epoch is shaded)", title=f"{title or ''}\n{summary}".strip())
-    ax.grid(axis="y", color="0.88", linewidth=0.6)
-    ax.legend(fontsize=drawing.SMALL)
-    return ax
 
 
 def _finish(ax, xlabel, title, *, pad=6, chance=None, from_zero=True, **legend):

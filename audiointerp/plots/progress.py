@@ -1,4 +1,4 @@
-"""How training went: accuracy and loss, iteration by iteration."""
+"""How training went, iteration by iteration: accuracy and loss, and how a student came near its teacher."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,7 +31,7 @@ def training_curves(history):
     drawing.check_columns(history, COLUMNS, "the training functions")
     _, (above, below) = plt.subplots(2, 1, sharex=True, figsize=(8, 5.5), layout="constrained")
     _curve(above, history, "accuracy", drawing.BLUE, 100)
-    _curve(below, history, "loss", drawing.VERMILION, 1)
+    _curve(below, history, "loss", drawing.VERMILION)
     above.set(ylabel="Accuracy (%)", ylim=(0, 102), title=_summary(history))
     highest = np.nanmax(history[["batch_loss", "validation_loss"]].to_numpy(dtype=float))
     below.set(ylabel="Loss (cross-entropy)", xlabel="Iteration", ylim=(0, 1.05 * highest if highest > 0 else 1))
@@ -43,7 +43,48 @@ def training_curves(history):
     return np.array([above, below])
 
 
-def _curve(ax, history, name, colour, factor):
+def distillation_curves(history, *, title=None, ax=None):
+    """Draw how far a student is from its teacher, over the iterations of its training.
+
+    Parameters
+    ----------
+    history : pandas.DataFrame
+        One row an iteration, 0 before the training: `epoch`, `iteration`, `batch_loss` and `validation_loss` (NaN
+        where there was none), the KL divergence of the student's distributions from the teacher's, in nats.
+    title : str, optional
+        Stands above what became of the divergence.
+    ax : matplotlib.axes.Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        If the table has no rows or lacks columns.
+    """
+    drawing.check_columns(history, ["epoch", "iteration", "batch_loss", "validation_loss"], "training a student")
+    ax = drawing.new_axes(ax, 8, 4)
+    _curve(ax, history, "loss", drawing.VERMILION)
+    iteration, checked = history["iteration"], history.set_index("iteration")["validation_loss"].dropna()
+    first, last = history[iteration > 0].groupby("epoch")["iteration"].min() - 0.5, iteration.max() + 0.5
+    _shade_epochs([ax], [*first, last])
+    summary = drawing.number_text(len(first), "epoch")
+    if len(checked):
+        start, end = checked.iloc[0], checked.iloc[-1]
+        summary = f"Validation: {start:.2f} nats at the start, {end:.2f} ({end / start:.0%} of it) after {summary}"
+        for level, name in (start, "start"), (start / 2, "half of it"):
+            ax.axhline(level, color="0.3", linestyle=":", linewidth=1.2)
+            ax.text(1.01, level, f"{name}:\n{level:.2f}", va="center", transform=ax.get_yaxis_transform())
+    ax.set(xlim=(iteration.min() - 0.5, last), ylim=(0, 1.05 * ax.dataLim.y1), ylabel="KL(teacher ‖ student), nats")
+    ax.set(xlabel="Iteration (every second epoch is shaded)", title=f"{title or ''}\n{summary}".strip())
+    ax.grid(axis="y", color="0.88", linewidth=0.6)
+    return ax
+
+
+def _curve(ax, history, name, colour, factor=1):
+    """Draw what was measured on the batches, smoothed too, and on the validation set."""
     iteration, batch = history["iteration"], history[f"batch_{name}"] * factor
     marker = "o" if len(batch) < 3 else None
     ax.plot(iteration, batch, color=colour, alpha=0.3, linewidth=1, marker=marker, label="batch")
@@ -56,17 +97,14 @@ def _curve(ax, history, name, colour, factor):
 
 
 def _epochs(above, below, history):
-    """Shade every second epoch; between the two axes, name the epochs and their learning rates."""
+    """Shade the epochs; between the two axes, name the epochs and their learning rates."""
     first = history.groupby("epoch")["iteration"].min()
-    starts = first.to_numpy() - 0.5
-    edges = np.r_[starts, history["iteration"].max() + 0.5]
+    edges = np.r_[first, history["iteration"].max() + 1] - 0.5
     above.set_xlim(edges[0], edges[-1])
     every = -(-len(first) // 10)
     rates = history.groupby("epoch")["learning_rate"].first() if "learning_rate" in history else None
+    _shade_epochs([above, below], edges)
     for number, epoch in enumerate(first.index):
-        if number % 2:
-            for ax in (above, below):
-                ax.axvspan(edges[number], edges[number + 1], color="0.94", linewidth=0, zorder=-1)
         if number % every == 0:
             rate = "" if rates is None or len(first) > 6 else f", rate {rates[epoch]:.3g}"
             word = "epoch " if number == 0 else ""
@@ -74,9 +112,16 @@ def _epochs(above, below, history):
             below.text(edges[number], 1.02, f"{word}{epoch}{rate}", **style)
 
 
+def _shade_epochs(axes, edges):
+    """Shade every second epoch, from its edge to the next."""
+    for ax in axes:
+        for start, end in zip(edges[1:-1:2], edges[2::2], strict=True):
+            ax.axvspan(start, end, color="0.94", linewidth=0, zorder=-1)
+
+
 def _summary(history):
     epochs, iterations = history["epoch"].nunique(), int(history["iteration"].max())
-    text = f"{epochs} epoch{'s' if epochs > 1 else ''}, {iterations} iteration{'s' if iterations > 1 else ''}"
+    text = f"{drawing.number_text(epochs, 'epoch')}, {drawing.number_text(iterations, 'iteration')}"
     if "elapsed" in history:
         text += f", {history['elapsed'].max():.0f} s"
     validated = history["validation_accuracy"].dropna()

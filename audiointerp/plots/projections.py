@@ -16,15 +16,10 @@ from matplotlib.markers import MarkerStyle
 from . import drawing
 
 COLOURS = (*drawing.COLOURS, "#000000")
-
 MARKERS = ("o", "^", "s", "v", "D", "P", "<", "X", "p", "*")  # with 7 colours: no two alike among the first 70
-
 POINTED, ROUND = ("^", "v", "*", "<", "X", ">", "P", "d"), ("o", "s", "D", "p", "8", "h", "H", "$0$")
-
 WEIGHT = {"*": 1.5, "P": 1.2, "X": 1.2, "D": 0.85, "s": 0.9}  # so that all look equally large
-
 MOST = 60  # names in one legend
-
 MAKER = "a projection of a layer (columns x, y, label, fold, group)"
 
 

@@ -96,9 +96,8 @@ def outline(ax, boxes, *, color="white", label=None):
         start, stop = np.clip(box[:2], first, last)
         low, high = np.clip(box[2:], bottom, top)
         named = label if number == 0 else None
-        rectangle = Rectangle(
-            (start, low), stop - start, high - low, fill=False, color=color, linewidth=1.6, label=named
-        )
+        style = {"fill": False, "color": color, "linewidth": 1.6, "label": named}
+        rectangle = Rectangle((start, low), stop - start, high - low, **style)
         rectangle.set_path_effects(halo)
         ax.add_patch(rectangle)
     return ax
@@ -133,15 +132,8 @@ def patch_grid(patches, *, predictions=None, titles=None, columns=3):
     table = drawing.prediction_rows(predictions, patches)
     columns = min(columns, len(patches))
     rows = -(-len(patches) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(min(10, 3.0 * columns + 1.2), 2.1 * rows + 0.5),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
+    figure, axes = plt.subplots(rows, columns, sharex=True, sharey=True, squeeze=False, layout="constrained")
+    figure.set_size_inches(min(10, 3.0 * columns + 1.2), 2.1 * rows + 0.5)
     scale = {"vmin": np.nanmin(patches.data), "vmax": np.nanmax(patches.data)}
     for number, ax in enumerate(axes.flat):
         if number >= len(patches):
@@ -151,9 +143,8 @@ def patch_grid(patches, *, predictions=None, titles=None, columns=3):
         if titles is not None:
             ax.set_title(titles[number], size=drawing.NORMAL)
     drawing.label_outer(axes)
-    figure.colorbar(mesh, ax=axes, pad=0.02, aspect=30).set_label(
-        drawing.level_label(patches.frontend), size=drawing.SMALL
-    )
+    bar = figure.colorbar(mesh, ax=axes, pad=0.02, aspect=30)
+    bar.set_label(drawing.level_label(patches.frontend), size=drawing.SMALL)
     return axes.ravel()[: len(patches)]
 
 

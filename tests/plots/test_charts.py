@@ -1,4 +1,4 @@
-"""Bars, curves and the confusion chart: what they show is what the tables hold."""
+"""Bars and curves: what they show is what the tables hold."""
 
 import subprocess
 import sys
@@ -144,7 +144,10 @@ def test_label_counts_of_many_columns(columns):
     assert len(ax.get_legend().get_texts()) == columns
 
 
-def test_networks_and_ways_of_dividing_of_any_number(table):
-    many = pd.concat([table.assign(split=f"way {number}") for number in range(9)], ignore_index=True)
+@pytest.mark.parametrize("splits", [7, 20])
+def test_many_ways_of_dividing_can_be_told_apart(table, splits):
+    many = pd.concat([table[:3].assign(split=f"way {number}") for number in range(splits)], ignore_index=True)
     axes = plots.network_comparison(many)
-    assert len(axes[0].figure.legends[0].get_texts()) == 9
+    points = [container[0] for container in axes[0].containers]
+    assert len({(each.get_color(), each.get_marker()) for each in points}) == splits
+    assert len(axes[0].figure.legends[0].get_texts()) == splits

@@ -1,3 +1,5 @@
+"""The confusion chart: cells, colours, summaries, groups, from two classes to fifty."""
+
 from itertools import pairwise
 
 import numpy as np

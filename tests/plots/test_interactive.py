@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from audiointerp.errors import AudioRepairWarning
-from audiointerp.plots import interactive as widgets
+from audiointerp.plots import interactive
 from audiointerp.plots.interactive import clickable, without_sound
 
 RATE = 16_000
@@ -167,7 +167,7 @@ def test_sounds_can_be_left_out(table):
 
 def test_files_are_read_once(table, monkeypatch):
     first = clips_of(clickable(table).data)
-    monkeypatch.setattr(widgets, "read_with_notes", lambda *_: pytest.fail("the file was read again"))
+    monkeypatch.setattr(interactive, "read_with_notes", lambda *_: pytest.fail("the file was read again"))
     assert clips_of(clickable(table).data) == first
     with pytest.raises(pytest.fail.Exception, match="read again"):
         clickable(table, seconds=0.5)
@@ -185,10 +185,10 @@ def test_too_much_is_refused_and_says_what_to_do(table, monkeypatch):
     size = sum(
         len(clip[key] or "") for clip in clips_of(clickable(table).data) for key in ("sound", "picture") if key in clip
     )
-    monkeypatch.setattr(widgets, "MOST_MEGABYTES", (size - 1) / 1e6)
+    monkeypatch.setattr(interactive, "MOST_MEGABYTES", (size - 1) / 1e6)
     with pytest.raises(ValueError, match=r"MB of sounds and spectrograms; at most .*sound=False or picture=False"):
         clickable(table)
-    monkeypatch.setattr(widgets, "MOST_MEGABYTES", size / 1e6)
+    monkeypatch.setattr(interactive, "MOST_MEGABYTES", size / 1e6)
     assert len(clips_of(clickable(table).data)) == 3
 
 
@@ -265,7 +265,7 @@ def test_other_tables_are_refused(table):
             clickable(table, **bad)
 
 
-def test_importing_widgets_does_not_load_bokeh():
+def test_importing_it_does_not_load_bokeh():
     code = "import sys, audiointerp.plots.interactive; print({'bokeh', 'tensorflow', 'keras'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

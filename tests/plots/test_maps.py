@@ -8,7 +8,7 @@ import pytest
 
 from audiointerp import plots
 from audiointerp.errors import UnknownLabelError
-from audiointerp.plots.drawing import cell_edges, mel_edges
+from audiointerp.plots.drawing import mel_edges
 from audiointerp.sound.frontend import VGGISH
 
 RED, BLUE = (matplotlib.colormaps["RdBu_r"](place)[:3] for place in (1.0, 0.0))
@@ -83,13 +83,6 @@ def test_coarse_and_fine_maps_fill_the_same_extent(make_patches, make_maps):
     assert edges[:2] == pytest.approx([139.7, 169.9], abs=0.1)  # by hand: bands are 39.82 mel wide, the first at 224.99
     for corner in corners:
         assert corner == pytest.approx([0.0075, edges[0], 0.9675, edges[-1]])
-
-
-def test_outer_cells_reach_the_border_unless_a_whole_cell_is_missing():
-    assert list(cell_edges([0.5, 1.5, 2.5])) == [0, 1, 2, 3]
-    assert list(cell_edges([1, 2, 3], 0, 4)) == [0, 1.5, 2.5, 4]  # masks cut off by the border have inner centres
-    assert list(cell_edges([1.5, 2.5], 0, 4)) == [1, 2, 3]
-    assert list(cell_edges([2], 0, 4)) == [0, 4]
 
 
 @pytest.mark.parametrize("values", [-0.5, [[0.5], [-0.2]] * 6, 0, 3e-12])

@@ -1,4 +1,4 @@
-"""Charts of probes and of a student's training: what they show is what the tables hold, and nothing overlaps."""
+"""Charts of probes: what they show is what the tables hold, and nothing overlaps."""
 
 from itertools import combinations, pairwise
 
@@ -249,61 +249,9 @@ def test_recall_bars_refuse_what_they_cannot_show():
         probes.recall_bars(recall.iloc[:0])
 
 
-@pytest.fixture
-def history():
-    """A validation before the first batch and after each of three epochs of ten."""
-    iteration = np.arange(31)
-    return pd.DataFrame(
-        {
-            "epoch": -(-iteration // 10),  # 0 before the training
-            "iteration": iteration,
-            "batch_loss": 2 / (1 + iteration / 10),
-            "validation_loss": np.where(iteration % 10 == 0, 2.4 / (1 + iteration / 10), np.nan),
-        }
-    )
-
-
-def test_distillation_curves_show_what_was_measured(history):
-    ax = probes.distillation_curves(history, title="A student")
-    assert line(ax, "batch").get_ydata() == pytest.approx(history["batch_loss"])
-    assert list(line(ax, "validation").get_xdata()) == [0, 10, 20, 30]
-    assert line(ax, "validation").get_ydata() == pytest.approx([2.4, 1.2, 0.8, 0.6])
-    smooth = line(ax, "batch, smoothed").get_ydata()
-    loss = history["batch_loss"]
-    assert smooth[15] == pytest.approx((loss[14] + loss[15] + loss[16]) / 3)
-    assert smooth[30] == pytest.approx((loss[29] + loss[30]) / 2)
-    levels = [level.get_ydata()[0] for level in ax.lines if level.get_linestyle() == ":"]
-    assert levels == pytest.approx([2.4, 1.2])
-    assert [t.get_text() for t in ax.texts] == ["start:\n2.40", "half of it:\n1.20"]
-    assert ax.get_title() == "A student\nValidation: 2.40 nats at the start, 0.60 (25% of it) after 3 epochs"
-    assert ax.get_xlim() == (-0.5, 30.5) and ax.get_ylim()[0] == 0 and "nats" in ax.get_ylabel()
-    (shade,) = ax.patches
-    assert (shade.get_x(), shade.get_x() + shade.get_width()) == (10.5, 20.5)
-
-
-def test_distillation_curves_write_beside_the_axes(history):
-    ax = probes.distillation_curves(history)
-    ax.figure.canvas.draw()
-    boxes = [t.get_window_extent() for t in ax.texts]
-    assert all(ax.bbox.x1 < box.x0 and box.x1 <= ax.figure.bbox.x1 for box in boxes)
-
-
-def test_distillation_curves_without_validation_and_of_bad_tables(history):
-    ax = probes.distillation_curves(history.iloc[1:2].assign(validation_loss=np.nan))
-    assert ax.get_title() == "1 epoch" and not ax.texts and line(ax, "batch").get_marker() == "o"
-    with pytest.raises(ValueError, match="no column validation_loss"):
-        probes.distillation_curves(history.drop(columns="validation_loss"))
-    with pytest.raises(ValueError, match="no rows"):
-        probes.distillation_curves(history.iloc[:0])
-
-
-def test_probe_plots_draw_into_given_axes(history):
-    for draw, table in (
-        (probes.probe_grid, GRID),
-        (probes.probe_by_layer, by_layer(SOUNDNET)),
-        (probes.paired_layers, PAIRED),
-        (probes.distillation_curves, history),
-    ):
+def test_probe_plots_draw_into_given_axes():
+    tables = {probes.probe_grid: GRID, probes.probe_by_layer: by_layer(SOUNDNET), probes.paired_layers: PAIRED}
+    for draw, table in tables.items():
         _, ax = plt.subplots()
         assert draw(table, ax=ax) is ax and len(plt.get_fignums()) == 1
         plt.close("all")
