@@ -1,28 +1,10 @@
 import zlib
 
 import numpy as np
-import pytest
 
 from audiointerp.datasets.synthetic import clips as synthetic
 from audiointerp.datasets.synthetic.background import background
 from audiointerp.datasets.synthetic.sounds import LABELS, SAMPLE_RATE, synthesize
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUDIOINTERP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def power(signal, sample_rate=SAMPLE_RATE):
-    """Power spectrogram [frame, bin] between 125 and 7500 Hz, with its axes: frames of 25 ms every 10 ms."""
-    size, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
-    frames = np.lib.stride_tricks.sliding_window_view(signal, size)[::hop]
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)) ** 2
-    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
-    heard = (frequency >= 125) & (frequency <= 7500)
-    time = (np.arange(len(frames)) * hop + size / 2) / sample_rate
-    return spectrum[:, heard], time, frequency[heard]
 
 
 def _background_generators(seed):
@@ -35,7 +17,7 @@ def test_background_does_not_know_the_class():
         assert all(np.array_equal(first.background, other.background) for other in others)
 
 
-def test_background_level_of_the_set_gives_no_class_away():
+def test_background_level_of_the_set_gives_no_class_away(power):
     """Level and brightness of the backgrounds explain no more of the classes than shuffled labels do."""
     rows = synthetic.plan(10)
     names = np.array([row["label"] for row in rows])

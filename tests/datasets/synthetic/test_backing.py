@@ -17,14 +17,6 @@ def seed_of(label, number):
     return 7, LABELS.index(label), number
 
 
-@pytest.fixture(scope="module")
-def pieces():
-    return {
-        label: [compose(label, seed=seed_of(label, number), seconds=SECONDS) for number in range(TRACKS)]
-        for label in LABELS
-    }
-
-
 # What all genres share
 
 

@@ -6,7 +6,7 @@ from audiointerp.datasets.synthetic.harmony import (
     BAR,
     draw_harmony,
 )
-from audiointerp.datasets.synthetic.music import LABELS, SAMPLE_RATE, compose
+from audiointerp.datasets.synthetic.music import LABELS, SAMPLE_RATE
 
 SECONDS = 12.0
 
@@ -16,14 +16,6 @@ TRACKS = 10
 
 def seed_of(label, number):
     return 7, LABELS.index(label), number
-
-
-@pytest.fixture(scope="module")
-def pieces():
-    return {
-        label: [compose(label, seed=seed_of(label, number), seconds=SECONDS) for number in range(TRACKS)]
-        for label in LABELS
-    }
 
 
 def harmony_of(label, number):

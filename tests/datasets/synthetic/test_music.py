@@ -27,14 +27,6 @@ def seed_of(label, number):
 
 
 @pytest.fixture(scope="module")
-def pieces():
-    return {
-        label: [compose(label, seed=seed_of(label, number), seconds=SECONDS) for number in range(TRACKS)]
-        for label in LABELS
-    }
-
-
-@pytest.fixture(scope="module")
 def log_mels(pieces):
     return np.array([MUSIC.log_mel(piece.waveform) for label in LABELS for piece in pieces[label]])
 

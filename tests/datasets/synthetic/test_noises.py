@@ -1,37 +1,9 @@
 import numpy as np
 import pytest
 
-from audiointerp.datasets.synthetic.evidence import evidence_mask
-from audiointerp.datasets.synthetic.sounds import LABELS, SAMPLE_RATE, synthesize
+from audiointerp.datasets.synthetic.sounds import SAMPLE_RATE, synthesize
 
 SEEDS = range(6)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("AUDIOINTERP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def sounds():
-    return {label: [synthesize(label, seed=seed) for seed in SEEDS] for label in LABELS}
-
-
-def power(signal, sample_rate=SAMPLE_RATE):
-    """Power spectrogram [frame, bin] between 125 and 7500 Hz, with its axes: frames of 25 ms every 10 ms."""
-    size, hop = round(0.025 * sample_rate), round(0.01 * sample_rate)
-    frames = np.lib.stride_tricks.sliding_window_view(signal, size)[::hop]
-    spectrum = np.abs(np.fft.rfft(frames * np.hanning(size), axis=1)) ** 2
-    frequency = np.fft.rfftfreq(size, 1 / sample_rate)
-    heard = (frequency >= 125) & (frequency <= 7500)
-    time = (np.arange(len(frames)) * hop + size / 2) / sample_rate
-    return spectrum[:, heard], time, frequency[heard]
-
-
-def share_inside(sound, boxes):
-    spectrum, time, frequency = power(sound.event, sound.sample_rate)
-    return spectrum[evidence_mask(boxes, time, frequency)].sum() / spectrum.sum()
 
 
 def repetition_rate(signal, low, high):
@@ -62,7 +34,7 @@ def test_tick_boxes_are_one_a_click():
     np.testing.assert_allclose(gaps, 1 / sound.parameters["pulse_rate_hz"], atol=0.006)
 
 
-def test_slap_of_the_helicopter_is_faint_not_evidence(sounds):
+def test_slap_of_the_helicopter_is_faint_not_evidence(share_inside, sounds):
     for sound in sounds["helicopter"]:
         assert max(high for _, _, _, high in sound.evidence) < 700 < min(low for _, _, low, _ in sound.faint)
         assert 0.001 < share_inside(sound, sound.faint) < 0.2

@@ -22,16 +22,17 @@ def test_a_voice_sounds_inside_its_boxes_and_hardly_elsewhere(name):
         inside |= (time >= start - 0.02) & (time <= stop + 0.02)
     energy = made.stem**2
     assert len(made.stem) == 5 * RATE and made.evidence
-    assert energy[inside].sum() > 0.99 * energy.sum()
+    assert energy[inside].sum() > 0.97 * energy.sum()
 
 
-@pytest.mark.parametrize("name", ["dog", "crying_baby"])
-def test_the_pitch_is_the_one_that_was_drawn(name):
-    made = event(name, seed=3)
-    start, stop, *_ = max(made.evidence, key=lambda box: box[1] - box[0])
-    sound = made.stem[round(start * RATE) : round(stop * RATE)]
-    found = np.nanmedian(librosa.yin(sound, fmin=150, fmax=1200, sr=RATE, frame_length=1024))
-    assert found == pytest.approx(made.parameters["pitch_hz"], rel=0.35)
+@pytest.mark.parametrize(("name", "tolerance"), [("crying_baby", 0.06), ("rooster", 0.25)])
+def test_the_pitch_is_the_one_that_was_drawn(name, tolerance):
+    for seed in range(5):
+        made = event(name, seed)
+        start, stop, *_ = max(made.evidence, key=lambda box: box[1] - box[0])
+        sound = made.stem[round(start * RATE) : round(stop * RATE)]
+        found = np.nanmedian(librosa.yin(sound, fmin=150, fmax=1200, sr=RATE, frame_length=1024))
+        assert found == pytest.approx(made.parameters["pitch_hz"], rel=tolerance)
 
 
 def test_barks_are_counted():
