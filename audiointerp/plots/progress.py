@@ -93,7 +93,7 @@ def _curve(ax, history, name, colour, factor=1):
     validation = history[["iteration", f"validation_{name}"]].dropna()
     style = {"color": "black", "markersize": 5, "linewidth": 1.2, "clip_on": False, "zorder": 3, "label": "validation"}
     ax.plot(validation["iteration"], validation[f"validation_{name}"] * factor, "o--", **style)
-    ax.legend(loc="lower right" if name == "accuracy" else "upper right", fontsize=drawing.SMALL)
+    ax.legend(loc="lower right" if name == "accuracy" else "best", fontsize=drawing.SMALL)
 
 
 def _epochs(above, below, history):
