@@ -81,6 +81,16 @@ def test_maps_are_the_layers_output_at_the_centres_of_its_cells(network, toy, sm
     assert maps.dtype == np.float32 and maps.attrs["layer"] == "pool1" and maps["time"].attrs["units"] == "s"
 
 
+def test_maps_and_features_go_to_a_file_and_back(network, toy, tmp_path):
+    maps = feature_maps(network, toy(3), "pool1")
+    features = layer_features(network, toy(3), layers=["conv1"], cache=False)["conv1"]
+    for result in (maps, features):
+        result.to_netcdf(tmp_path / "result.nc")
+        with xr.open_dataarray(tmp_path / "result.nc") as again:
+            xr.testing.assert_equal(again.load(), result)
+            assert again.attrs == result.attrs
+
+
 def test_a_convolution_is_measured_behind_batch_norm_and_activation_and_before_the_mask(network, toy):
     patches = toy(4)
     by_name = {name: feature_maps(network, patches, name) for name in ("conv2", "bn2", "relu2", "mask")}

@@ -133,6 +133,22 @@ def test_a_picture_comes_from_the_cache_and_another_does_not(clusters, made):
     assert len(made) == 10
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_bar_comes_late_or_not_at_all_and_changes_nothing(clusters, monkeypatch, progress):
+    import umap.layouts
+
+    bars, tqdm = [], umap.layouts.tqdm
+
+    def seen(*args, **options):
+        bars.append(options)
+        return tqdm(*args, **options)
+
+    monkeypatch.setattr(umap.layouts, "tqdm", seen)
+    shown = project(clusters, neighbours=10, cache=False, progress=progress)
+    assert [(bar["disable"], bar["delay"]) for bar in bars] == [(not progress, 2)]
+    np.testing.assert_array_equal(places(shown), places(project(clusters, neighbours=10, progress=False)))
+
+
 def test_labels_change_a_supervised_picture_only(noise):
     other = noise.assign_coords(label=("clip", np.roll(noise["label"].values, 3)))
     plain = [places(project(features, neighbours=10, cache=False)) for features in (noise, other)]
