@@ -7,10 +7,6 @@ import numpy as np
 import pandas as pd
 
 from ..errors import MissingDataError, UnknownLabelError
-from ..networks.head import check_patches, labels_of
-from ..networks.precision import is_reduced
-from ..networks.running import outputs_of
-from ..networks.saving import digest
 from ..storage.cache import cached
 
 ABOUT = ("clip", "start", "label", "fold", "source", "path", "silent", "predicted", "score", "patches")
@@ -51,6 +47,11 @@ def predict(network, patches, *, batch_size=None, precision="auto", cache=True, 
     --------
     >>> accuracy(vote(predict(network, patches)))  # doctest: +SKIP
     """
+    # Tables are voted on and drawn without a network library.
+    from ..networks.head import check_patches, labels_of
+    from ..networks.precision import is_reduced
+    from ..networks.saving import digest
+
     check_patches(network, patches)
     if len(patches) == 0:
         raise MissingDataError("no patches to predict: the set is empty. Check the selection it came from.")
@@ -61,6 +62,8 @@ def predict(network, patches, *, batch_size=None, precision="auto", cache=True, 
 
 @cached("scores", version=1, ignore=("network", "patches", "batch_size", "precision", "progress"))
 def _scores(key, network, patches, batch_size, precision, progress):
+    from ..networks.running import outputs_of
+
     return outputs_of(network, patches.data, batch_size=batch_size, precision=precision, progress=progress)
 
 
