@@ -26,7 +26,7 @@ def load(name, **options):
     name : str or path
         One of `DATASETS`, a folder that holds one folder of sounds per class, or one in ESC-50's official layout.
     **options
-        For the data set's own function, such as ``download=False``, which is taken by all: a folder of your own has
+        For the data set's own function. ``download`` and ``progress`` are taken by all: a folder of your own has
         nothing to download.
 
     Returns
@@ -57,8 +57,8 @@ def load(name, **options):
 
 def _call(function, name, options, *given):
     accepted = list(inspect.signature(function).parameters)[len(given) :]
-    if "download" not in accepted:
-        options = {option: value for option, value in options.items() if option != "download"}
+    needless = {"download", "progress"} - set(accepted)
+    options = {option: value for option, value in options.items() if option not in needless}
     if unknown := [option for option in options if option not in accepted]:
         own = ", ".join(accepted) or "none"
         raise TypeError(f"{name}: no option {', '.join(unknown)} to load it with; its own are: {own}.")

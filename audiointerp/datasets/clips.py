@@ -31,23 +31,9 @@ _SPELLINGS = {
 }
 
 _NOT_BY_NAME = {"RAW", "MAT4", "MAT5"}
-
-_ESC_NAME = re.compile(r"(?P<fold>[1-9])-(?P<source>\d+)-[A-Z](-\d+)?")
-
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
-
-def sound_extensions():
-    """File name extensions of the formats that the installed libsndfile reads.
-
-    Returns
-    -------
-    frozenset of str
-        Lower case, with the dot. Formats that need parameters or are mostly not sound (RAW, MAT) are left out.
-    """
-    formats = set(soundfile.available_formats()) - _NOT_BY_NAME
-    names = {name.lower() for name in formats}.union(*(_SPELLINGS.get(name, ()) for name in formats))
-    return frozenset(f".{name}" for name in names)
+_ESC_NAME = re.compile(r"(?P<fold>[1-9])-(?P<source>\d+)-[A-Z](-\d+)?")
 
 
 def from_folder(folder):
@@ -146,54 +132,6 @@ def select_labels(clips, labels):
     return clips[clips["label"].isin(labels)]
 
 
-def _visible(folder):
-    try:
-        entries = list(folder.iterdir())
-    except OSError as error:
-        raise MissingDataError(
-            f"{folder}: {error.strerror}. Expected a folder that holds one folder of sounds per class."
-        ) from error
-    return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _IGNORED]
-
-
-def _class_rows(class_folder):
-    label = unicodedata.normalize("NFC", class_folder.name)
-    entries = _visible(class_folder)
-    sounds = [entry for entry in entries if entry.suffix.lower() in sound_extensions() and entry.is_file()]
-    others = sorted({entry.name for entry in entries} - {entry.name for entry in sounds})
-    if others or not sounds:
-        found = f"left out {some(others)}: not sounds that libsndfile reads" if others else "empty"
-        warnings.warn(f"{class_folder}: {found}{'' if sounds else '; the class is skipped'}.", stacklevel=3)
-    return [(str(sound), label, *_fold_and_source(sound, label), sound.name) for sound in sounds]
-
-
-def _fold_and_source(sound, label):
-    esc = _ESC_NAME.fullmatch(sound.stem)
-    if esc:
-        return int(esc["fold"]), esc["source"]
-    return 0, f"{label}/{unicodedata.normalize('NFC', sound.stem)}"
-
-
-def _too_few_classes(folder, labels, class_folders, loose):
-    found = f"only the class {labels[0]!r}" if labels else "no class folder with sounds"
-    if loose:
-        found += f", and {some(loose)} outside a class folder"
-    inside = [entry for entry in class_folders if any(child.is_dir() for child in _visible(entry))]
-    hint = f" Did you mean {inside[0]}, which holds folders?" if inside else ""
-    return f"{folder}: {found}. A classifier needs two classes or more, each a folder of its own with sounds.{hint}"
-
-
-def check_table(clips):
-    absent = [column for column in COLUMNS if column not in clips.columns]
-    if absent or clips.empty:
-        found = f"the columns {', '.join(absent)} are missing" if absent else "the clip table is empty"
-        raise MissingDataError(f"{found}. Expected one row a sound with {', '.join(COLUMNS)}, as from_folder() gives.")
-
-
-def some(names, most=3):
-    return ", ".join(sorted(names)[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
 def merge_labels(clips, groups):
     """Clip table in which similar labels are one.
 
@@ -236,3 +174,66 @@ def merge_labels(clips, groups):
     if len(remaining := [*groups, *kept]) < 2:
         raise ValueError(f"Only the label {remaining[0]!r} would remain. A classifier needs two labels or more.")
     return clips.assign(label=[merged.get(label, label) for label in clips["label"]])
+
+
+def sound_extensions():
+    """File name extensions of the formats that the installed libsndfile reads.
+
+    Returns
+    -------
+    frozenset of str
+        Lower case, with the dot. Formats that need parameters or are mostly not sound (RAW, MAT) are left out.
+    """
+    formats = set(soundfile.available_formats()) - _NOT_BY_NAME
+    names = {name.lower() for name in formats}.union(*(_SPELLINGS.get(name, ()) for name in formats))
+    return frozenset(f".{name}" for name in names)
+
+
+def check_table(clips):
+    """Raise a MissingDataError unless there are clips, with all columns of a clip table."""
+    absent = [column for column in COLUMNS if column not in clips.columns]
+    if absent or clips.empty:
+        found = f"the columns {', '.join(absent)} are missing" if absent else "the clip table is empty"
+        raise MissingDataError(f"{found}. Expected one row a sound with {', '.join(COLUMNS)}, as from_folder() gives.")
+
+
+def some(names, most=3):
+    """The first names in their order, and how many more there are, as a part of a sentence."""
+    return ", ".join(sorted(names)[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _visible(folder):
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        raise MissingDataError(
+            f"{folder}: {error.strerror}. Expected a folder that holds one folder of sounds per class."
+        ) from error
+    return [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _IGNORED]
+
+
+def _class_rows(class_folder):
+    label = unicodedata.normalize("NFC", class_folder.name)
+    entries = _visible(class_folder)
+    sounds = [entry for entry in entries if entry.suffix.lower() in sound_extensions() and entry.is_file()]
+    others = sorted({entry.name for entry in entries} - {entry.name for entry in sounds})
+    if others or not sounds:
+        found = f"left out {some(others)}: not sounds that libsndfile reads" if others else "empty"
+        warnings.warn(f"{class_folder}: {found}{'' if sounds else '; the class is skipped'}.", stacklevel=3)
+    return [(str(sound), label, *_fold_and_source(sound, label), sound.name) for sound in sounds]
+
+
+def _fold_and_source(sound, label):
+    esc = _ESC_NAME.fullmatch(sound.stem)
+    if esc:
+        return int(esc["fold"]), esc["source"]
+    return 0, f"{label}/{unicodedata.normalize('NFC', sound.stem)}"
+
+
+def _too_few_classes(folder, labels, class_folders, loose):
+    found = f"only the class {labels[0]!r}" if labels else "no class folder with sounds"
+    if loose:
+        found += f", and {some(loose)} outside a class folder"
+    inside = [entry for entry in class_folders if any(child.is_dir() for child in _visible(entry))]
+    hint = f" Did you mean {inside[0]}, which holds folders?" if inside else ""
+    return f"{folder}: {found}. A classifier needs two classes or more, each a folder of its own with sounds.{hint}"

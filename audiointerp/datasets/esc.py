@@ -22,7 +22,25 @@ clock_tick glass_breaking
 helicopter chainsaw siren car_horn engine train church_bells airplane fireworks hand_saw
 """
 
+_GROUPS = (
+    "animals",
+    "natural soundscapes and water",
+    "human, not speech",
+    "interior and domestic",
+    "exterior and urban",
+)
+
+ESC50_LABELS = tuple(_BY_TARGET.split())
+"""The 50 categories in the order of ESC-50's targets, 0 to 49."""
+
+ESC50_GROUPS = {label: _GROUPS[target // 10] for target, label in enumerate(ESC50_LABELS)}
+"""The group of each category: ten categories each."""
+
 _ESC10 = "chainsaw clock_tick crackling_fire crying_baby dog helicopter rain rooster sea_waves sneezing"
+ESC10_LABELS = tuple(_ESC10.split())
+"""The 10 categories in alphabetical order."""
+
+LABELS = {"esc10": ESC10_LABELS, "esc50": ESC50_LABELS}
 
 _FIRST_NAMES = {
     "dog_bark": "dog",
@@ -33,53 +51,19 @@ _FIRST_NAMES = {
     "door_knock": "door_wood_knock",
 }
 
-ESC50_LABELS = tuple(_BY_TARGET.split())
-"""The 50 categories in the order of ESC-50's targets, 0 to 49."""
+_CLIPS = 40  # per class
+_FEWER = {"rooster": 38}  # in the edition that MathWorks publishes
+_RATE, _FRAMES = 44100, 220500  # Hz, samples
 
-_GROUPS = (
-    "animals",
-    "natural soundscapes and water",
-    "human, not speech",
-    "interior and domestic",
-    "exterior and urban",
-)
-
-ESC50_GROUPS = {label: _GROUPS[target // 10] for target, label in enumerate(ESC50_LABELS)}
-"""The group of each category: ten categories each."""
-
-ESC10_LABELS = tuple(_ESC10.split())
-"""The 10 categories in alphabetical order."""
-
-
-def category_name(folder_name):
-    """ESC-50's name of a category, from the name of its folder in any of the published editions.
-
-    Parameters
-    ----------
-    folder_name : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> category_name("001 - Dog bark")
-    'dog'
-    >>> category_name("404 - Door - wood creaks")
-    'door_wood_creaks'
-    """
-    bare = re.sub(r"^\d{3} - ", "", folder_name)
-    name = re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
-    return _FIRST_NAMES.get(name, name)
-
+_FOLDERS = {
+    "esc10": ("esc10", "ESC-10", "ESC-10-master", "ESC-50-master", "esc50", "ESC-50"),
+    "esc50": ("ESC-50-master", "esc50", "ESC-50"),
+}
 
 CITATION = "K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
-
 LICENCES = {"esc10": "CC BY 3.0", "esc50": "CC BY-NC 3.0"}
 
 _RAW = "https://raw.githubusercontent.com/karolpiczak/ESC-50/master"
-
 _OTHERWISE = 'run with DATA="synthetic", which needs no download'
 
 TABLE = Remote(
@@ -103,21 +87,8 @@ ARCHIVE = Remote(
     otherwise=_OTHERWISE,
 )
 
-LABELS = {"esc10": ESC10_LABELS, "esc50": ESC50_LABELS}
 
-_FOLDERS = {
-    "esc10": ("esc10", "ESC-10", "ESC-10-master", "ESC-50-master", "esc50", "ESC-50"),
-    "esc50": ("ESC-50-master", "esc50", "ESC-50"),
-}
-
-_CLIPS = 40  # per class
-
-_FEWER = {"rooster": 38}  # in the edition that MathWorks publishes
-
-_RATE, _FRAMES = 44100, 220500
-
-
-def load_esc10(folder=None, *, download=True):
+def load_esc10(folder=None, *, download=True, progress=True):
     """ESC-10: 400 clips of 10 classes.
 
     Looked for as class folders (``esc10/dog/1-100032-A.ogg``, also under their first names such as
@@ -129,6 +100,7 @@ def load_esc10(folder=None, *, download=True):
         Where the data is; `audiointerp.storage.folders.data_folder` by default.
     download : bool
         Download what is missing (176 MB, clip by clip; an interrupted download goes on where it stopped).
+    progress : bool
 
     Returns
     -------
@@ -143,10 +115,10 @@ def load_esc10(folder=None, *, download=True):
     ----------
     K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015. CC BY 3.0.
     """
-    return _load("esc10", folder, download)
+    return _load("esc10", folder, download, progress)
 
 
-def load_esc50(folder=None, *, download=True):
+def load_esc50(folder=None, *, download=True, progress=True):
     """ESC-50: 2,000 clips of 50 classes.
 
     Looked for as `load_esc10` does. Parameters and errors are the same; the download is one archive of 600 MB.
@@ -159,7 +131,37 @@ def load_esc50(folder=None, *, download=True):
     ----------
     K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015. CC BY-NC 3.0.
     """
-    return _load("esc50", folder, download)
+    return _load("esc50", folder, download, progress)
+
+
+def download_esc10(folder=None, *, progress=True):
+    """Download the 400 clips of ESC-10, or those still missing, and say what their licence is.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Where data is kept; `audiointerp.storage.folders.data_folder` by default.
+    progress : bool
+
+    Returns
+    -------
+    pathlib.Path
+        The folder that holds ``audio`` and ``meta``.
+
+    Raises
+    ------
+    MissingDataError, ChecksumError
+        If something could not be had; what arrived stays, and the next call goes on from there.
+    """
+    return _download("esc10", folder, progress)
+
+
+def download_esc50(folder=None, *, progress=True):
+    """Download ESC-50 as one archive, or the clips that an earlier download left out.
+
+    Parameters, returns and errors are those of `download_esc10`.
+    """
+    return _download("esc50", folder, progress)
 
 
 def from_esc_layout(folder, esc10=False):
@@ -201,37 +203,30 @@ def from_esc_layout(folder, esc10=False):
     return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def download_esc10(folder=None, *, progress=True):
-    """Download the 400 clips of ESC-10, or those still missing, and say what their licence is.
+def category_name(folder_name):
+    """ESC-50's name of a category, from the name of its folder in any of the published editions.
 
     Parameters
     ----------
-    folder : str or path, optional
-        Where data is kept; `audiointerp.storage.folders.data_folder` by default.
-    progress : bool
+    folder_name : str
 
     Returns
     -------
-    pathlib.Path
-        The folder that holds ``audio`` and ``meta``.
+    str
 
-    Raises
-    ------
-    MissingDataError, ChecksumError
-        If something could not be had; what arrived stays, and the next call goes on from there.
+    Examples
+    --------
+    >>> category_name("001 - Dog bark")
+    'dog'
+    >>> category_name("404 - Door - wood creaks")
+    'door_wood_creaks'
     """
-    return _download("esc10", folder, progress)
+    bare = re.sub(r"^\d{3} - ", "", folder_name)
+    name = re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
+    return _FIRST_NAMES.get(name, name)
 
 
-def download_esc50(folder=None, *, progress=True):
-    """Download ESC-50 as one archive, or the clips that an earlier download left out.
-
-    Parameters, returns and errors are those of `download_esc10`.
-    """
-    return _download("esc50", folder, progress)
-
-
-def _load(name, folder, download):
+def _load(name, folder, download, progress):
     base = Path(folder).expanduser() if folder else data_folder()
     problem = None
     for place in _places(base, name):
@@ -246,59 +241,7 @@ def _load(name, folder, download):
         )
     if problem:
         warnings.warn(f"{problem} Downloading what is missing.", stacklevel=3)
-    return _read(_download(name, base, progress=True), name)
-
-
-def _download(name, folder, progress):
-    base = Path(folder).expanduser() if folder else data_folder()
-    places = sorted(_places(base, name), key=lambda place: not _is_whole(place, name))
-    if places and not _is_layout(places[0]) and _is_whole(places[0], name):
-        print(f"{name} is in {places[0]} already.")
-        return places[0]
-    layouts = [place for place in places if _is_layout(place)]
-    place = layouts[0] if layouts else base / _FOLDERS[name][0]
-    print(f"{name} goes to {place}. Licence {LICENCES[name]}; cite {CITATION}.")
-    if name == "esc50" and not layouts:
-        return _download_archive(base, place, progress)
-    table = _read_table(fetch(TABLE, place, progress=progress), name)
-    fetch_many([_clip(filename, name) for filename in table["filename"]], place, progress=progress)
-    return place
-
-
-def _download_archive(base, place, progress):
-    put_there_by_hand = (base / ARCHIVE.filename).exists()
-    archive = fetch(ARCHIVE, base, progress=progress)
-    unpack(archive, place, top="ESC-50-master")
-    from_esc_layout(place)
-    if not put_there_by_hand:
-        archive.unlink()
-    return place
-
-
-def _clip(filename, name):
-    return Remote(
-        name=f"clip {filename}",
-        urls=(f"{_RAW}/audio/{filename}",),
-        filename=f"audio/{filename}",
-        licence=LICENCES[name],
-        citation=CITATION,
-        structure=_not_a_clip,
-        otherwise=_OTHERWISE,
-    )
-
-
-def _not_a_clip(path):
-    """What tells a file from an ESC-50 clip, or None."""
-    try:
-        found = soundfile.info(path)
-    except soundfile.LibsndfileError as error:
-        return f"expected a WAV of 5 s, found no sound ({error.error_string})"
-    if (found.format, found.samplerate, found.channels, found.frames) == ("WAV", _RATE, 1, _FRAMES):
-        return None
-    return (
-        f"expected {_FRAMES} samples of one channel at {_RATE} Hz as WAV, found {found.frames} of {found.channels} "
-        f"at {found.samplerate} Hz as {found.format}"
-    )
+    return _read(_download(name, base, progress), name)
 
 
 def _places(base, name):
@@ -361,3 +304,55 @@ def _read_table(path, name):
 
 def _has_content(path):
     return path.is_file() and path.stat().st_size > 0
+
+
+def _download(name, folder, progress):
+    base = Path(folder).expanduser() if folder else data_folder()
+    places = sorted(_places(base, name), key=lambda place: not _is_whole(place, name))
+    if places and not _is_layout(places[0]) and _is_whole(places[0], name):
+        print(f"{name} is in {places[0]} already.")
+        return places[0]
+    layouts = [place for place in places if _is_layout(place)]
+    place = layouts[0] if layouts else base / _FOLDERS[name][0]
+    print(f"{name} goes to {place}. Licence {LICENCES[name]}; cite {CITATION}.")
+    if name == "esc50" and not layouts:
+        return _download_archive(base, place, progress)
+    table = _read_table(fetch(TABLE, place, progress=progress), name)
+    fetch_many([_clip(filename, name) for filename in table["filename"]], place, progress=progress)
+    return place
+
+
+def _download_archive(base, place, progress):
+    put_there_by_hand = (base / ARCHIVE.filename).exists()
+    archive = fetch(ARCHIVE, base, progress=progress)
+    unpack(archive, place, top="ESC-50-master")
+    from_esc_layout(place)
+    if not put_there_by_hand:
+        archive.unlink()
+    return place
+
+
+def _clip(filename, name):
+    return Remote(
+        name=f"clip {filename}",
+        urls=(f"{_RAW}/audio/{filename}",),
+        filename=f"audio/{filename}",
+        licence=LICENCES[name],
+        citation=CITATION,
+        structure=_not_a_clip,
+        otherwise=_OTHERWISE,
+    )
+
+
+def _not_a_clip(path):
+    """What tells a file from an ESC-50 clip, or None."""
+    try:
+        found = soundfile.info(path)
+    except soundfile.LibsndfileError as error:
+        return f"expected a WAV of 5 s, found no sound ({error.error_string})"
+    if (found.format, found.samplerate, found.channels, found.frames) == ("WAV", _RATE, 1, _FRAMES):
+        return None
+    return (
+        f"expected {_FRAMES} samples of one channel at {_RATE} Hz as WAV, found {found.frames} of {found.channels} "
+        f"at {found.samplerate} Hz as {found.format}"
+    )

@@ -1,4 +1,4 @@
-"""GTZAN: 1,000 tracks of 30 s in 10 genres, the lists that leave out its faults, and a table of song features."""
+"""GTZAN: 1,000 tracks of 30 s in 10 genres, the lists that leave out its faults, and a table of track features."""
 
 import re
 import warnings
@@ -15,59 +15,37 @@ from ..sound.reading import short
 from ..storage.archives import unpack
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, fetch
-from .clips import from_folder
+from .clips import from_folder, some
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 
 TRACK = re.compile(rf"(?P<genre>{'|'.join(GENRES)})/(?P<track>(?P=genre)\.\d{{5}})\.\w+")
 """A track below the folder of genres: ``blues/blues.00000.wav``."""
 
-_ADDRESS = "https://raw.githubusercontent.com/coreyker/dnn-mgr/master/gtzan"
-
+_TRACKS = 100  # per genre
 _LINES = {"train": 443, "valid": 197, "test": 290}
+_FEATURE_COUNT = 57
 
+_FOLDERS = ("gtzan", "GTZAN", "gtzan_genre", "gtzan/Data", "Data", ".")
+_NAMES = ("genres", "genres_original", ".")  # as in the archive, as on Kaggle
+_FEATURES = "features_30_sec.csv"
 
-def filtered_parts(folder):
-    """Part of each track that the fault-filtered lists name.
+CITATION = "Tzanetakis & Cook, Musical Genre Classification of Audio Signals, IEEE Trans. Speech Audio Process. 2002"
+LICENCE = "no open licence: for research and teaching on your own machine; never publish its audio"
+_OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load() a folder of your own tracks'
 
-    Parameters
-    ----------
-    folder : path
-        Holds ``train_filtered.txt``, ``valid_filtered.txt`` and ``test_filtered.txt``.
-
-    Returns
-    -------
-    dict [track -> "train", "valid" or "test"]
-        Empty where the lists are not there.
-
-    Warns
-    -----
-    UserWarning
-        If they cannot be used: one of them is missing or another file.
-
-    References
-    ----------
-    Kereliuk, Sturm & Larsen, Deep Learning and Music Adversaries, IEEE Trans. Multimedia 2015.
-    """
-    paths = {part: folder / remote.filename for part, remote in LISTS.items()}
-    absent = [path.name for path in paths.values() if not path.is_file()]
-    if len(absent) == len(paths):
-        return {}
-    problems = [f"no {name}" for name in absent]
-    for part, path in paths.items():
-        if path.is_file() and (problem := LISTS[part].structure(path)):
-            problems.append(f"{path.name}: {problem}")
-    parts = {} if problems else {track: part for part, path in paths.items() for track in _tracks_of(path)}
-    if not problems and len(parts) < sum(_LINES.values()):
-        problems.append("a track stands in two of them")
-    if problems:
-        warnings.warn(
-            f"{folder}: the fault-filtered lists are not used ({'; '.join(problems)}). Remove them and get them with "
-            "'audiointerp download gtzan'.",
-            stacklevel=4,
-        )
-        return {}
-    return parts
+ARCHIVE = Remote(
+    name="GTZAN (1.2 GB)",
+    urls=(
+        "http://opihi.cs.uvic.ca/sound/genres.tar.gz",
+        "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz",
+    ),
+    filename="genres.tar.gz",
+    licence=LICENCE,
+    citation=CITATION,
+    md5="5b3d6dddb579ab49814ab86dba69e7c7",
+    otherwise=_OTHERWISE,
+)
 
 
 def _tracks_of(path):
@@ -85,6 +63,8 @@ def _not_a_list(path, *, lines):
     return f"expected {lines} lines such as blues/blues.00000.wav, found {len(tracks)}, {found} tracks among them"
 
 
+_ADDRESS = "https://raw.githubusercontent.com/coreyker/dnn-mgr/master/gtzan"
+
 LISTS = {
     part: Remote(
         name=f"GTZAN's fault-filtered list {part}_filtered.txt",
@@ -98,37 +78,8 @@ LISTS = {
     for part, lines in _LINES.items()
 }
 
-CITATION = "Tzanetakis & Cook, Musical Genre Classification of Audio Signals, IEEE Trans. Speech Audio Process. 2002"
 
-LICENCE = "no open licence: for research and teaching on your own machine; never publish its audio"
-
-_OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load() a folder of your own songs'
-
-ARCHIVE = Remote(
-    name="GTZAN (1.2 GB)",
-    urls=(
-        "http://opihi.cs.uvic.ca/sound/genres.tar.gz",
-        "https://huggingface.co/datasets/marsyas/gtzan/resolve/main/data/genres.tar.gz",
-    ),
-    filename="genres.tar.gz",
-    licence=LICENCE,
-    citation=CITATION,
-    md5="5b3d6dddb579ab49814ab86dba69e7c7",
-    otherwise=_OTHERWISE,
-)
-
-_FEATURES = "features_30_sec.csv"
-
-_FEATURE_COUNT = 57
-
-_FOLDERS = ("gtzan", "GTZAN", "gtzan_genre", "gtzan/Data", "Data", ".")
-
-_NAMES = ("genres", "genres_original", ".")  # as in the archive, as on Kaggle
-
-_TRACKS = 100  # per genre
-
-
-def load_gtzan(folder=None, *, download=True):
+def load_gtzan(folder=None, *, download=True, progress=True):
     """GTZAN: 10 genres, 100 tracks of 30 s each.
 
     Looked for as ``gtzan/genres/<genre>/*`` in any format that libsndfile reads, also as ``genres``, ``GTZAN/genres``
@@ -141,6 +92,7 @@ def load_gtzan(folder=None, *, download=True):
         Where the data is; `audiointerp.storage.folders.data_folder` by default.
     download : bool
         Download it if it is not there (1.2 GB).
+    progress : bool
 
     Returns
     -------
@@ -170,13 +122,56 @@ def load_gtzan(folder=None, *, download=True):
     base = Path(folder).expanduser() if folder else data_folder()
     places = sorted(_places(base), key=lambda place: len(_absent(place)))
     if places:
-        return _read(places[0])
+        return _read(places[0], progress)
     if not download:
         raise MissingDataError(
             f"{base}: no gtzan there (looked for gtzan/genres, genres and Kaggle's genres_original). Get it with "
             f"'audiointerp download gtzan', set AUDIOINTERP_DATA to the folder that holds it, or {_OTHERWISE}."
         )
-    return _read(download_gtzan(base))
+    return _read(download_gtzan(base, progress=progress), progress)
+
+
+def load_gtzan_features(folder=None):
+    """Track features of GTZAN: the table that is widely shared with it.
+
+    57 features of each 30 s track, computed with librosa: means and variances of chroma, level, spectral shape,
+    harmonic and percussive part and 20 MFCCs, and the tempo. Rows that are equal in every feature are tracks that
+    GTZAN holds twice.
+
+    Parameters
+    ----------
+    folder : str or path, optional
+        Holds ``gtzan/features_30_sec.csv``; `audiointerp.storage.folders.data_folder` by default.
+
+    Returns
+    -------
+    pandas.DataFrame [1000 tracks]
+        Indexed by track (``blues.00000``): ``label``, ``fold`` and ``filtered`` as `load_gtzan` has them (the lists
+        stand beside the table), then the 57 features.
+
+    Raises
+    ------
+    MissingDataError
+        If the table is not there or is another one.
+
+    Warns
+    -----
+    UserWarning
+        If there are lists that cannot be used.
+    """
+    base = Path(folder).expanduser() if folder else data_folder()
+    paths = [path for one in _FOLDERS if (path := base / one / _FEATURES).is_file()]
+    if not paths:
+        raise MissingDataError(
+            f"{base}: no {_FEATURES} there. It has no official address: it comes with Kaggle's \"GTZAN Dataset - Music "
+            f'Genre Classification". Put it at {base / "gtzan" / _FEATURES}, or go without it (PUBLISHED = False).'
+        )
+    table = _read_features(paths[0])
+    parts = filtered_parts(paths[0].parent)
+    tracks = table.index
+    table.insert(1, "fold", tracks.map(_blocks(tracks)).astype("int64"))
+    table.insert(2, "filtered", [parts.get(track, "") for track in tracks])
+    return table
 
 
 def download_gtzan(folder=None, *, progress=True):
@@ -222,58 +217,47 @@ def download_gtzan(folder=None, *, progress=True):
     return place
 
 
-def load_gtzan_features(folder=None):
-    """Song features of GTZAN: the table that is widely shared with it.
-
-    57 features of each 30 s track, computed with librosa: means and variances of chroma, level, spectral shape,
-    harmonic and percussive part and 20 MFCCs, and the tempo. Rows that are equal in every feature are tracks that
-    GTZAN holds twice.
+def filtered_parts(folder):
+    """Part of each track that the fault-filtered lists name.
 
     Parameters
     ----------
-    folder : str or path, optional
-        Holds ``gtzan/features_30_sec.csv``; `audiointerp.storage.folders.data_folder` by default.
+    folder : path
+        Holds ``train_filtered.txt``, ``valid_filtered.txt`` and ``test_filtered.txt``.
 
     Returns
     -------
-    pandas.DataFrame [1000 tracks]
-        Indexed by track (``blues.00000``): ``label``, ``fold`` and ``filtered`` as `load_gtzan` has them (the lists
-        stand beside the table), then the 57 features.
-
-    Raises
-    ------
-    MissingDataError
-        If the table is not there or is another one.
+    dict [track -> "train", "valid" or "test"]
+        Empty where the lists are not there.
 
     Warns
     -----
     UserWarning
-        If there are lists that cannot be used.
+        If they cannot be used: one of them is missing or another file.
+
+    References
+    ----------
+    Kereliuk, Sturm & Larsen, Deep Learning and Music Adversaries, IEEE Trans. Multimedia 2015.
     """
-    base = Path(folder).expanduser() if folder else data_folder()
-    paths = [path for one in _FOLDERS if (path := base / one / _FEATURES).is_file()]
-    if not paths:
-        raise MissingDataError(
-            f"{base}: no {_FEATURES} there. It has no official address: it comes with Kaggle's \"GTZAN Dataset - Music "
-            f'Genre Classification". Put it at {base / "gtzan" / _FEATURES}, or go without it (PUBLISHED = False).'
+    paths = {part: folder / remote.filename for part, remote in LISTS.items()}
+    absent = [path.name for path in paths.values() if not path.is_file()]
+    if len(absent) == len(paths):
+        return {}
+    problems = [f"no {name}" for name in absent]
+    for part, path in paths.items():
+        if path.is_file() and (problem := LISTS[part].structure(path)):
+            problems.append(f"{path.name}: {problem}")
+    parts = {} if problems else {track: part for part, path in paths.items() for track in _tracks_of(path)}
+    if not problems and len(parts) < sum(_LINES.values()):
+        problems.append("a track stands in two of them")
+    if problems:
+        warnings.warn(
+            f"{folder}: the fault-filtered lists are not used ({'; '.join(problems)}). Remove them and get them with "
+            "'audiointerp download gtzan'.",
+            stacklevel=4,
         )
-    table = _read_features(paths[0])
-    parts = filtered_parts(paths[0].parent)
-    tracks = table.index
-    table.insert(1, "fold", tracks.map(_blocks(tracks)).astype("int64"))
-    table.insert(2, "filtered", [parts.get(track, "") for track in tracks])
-    return table
-
-
-def _download_archive(place, progress):
-    folder = place.parent
-    put_there_by_hand = (folder / ARCHIVE.filename).exists()
-    print(f"gtzan goes to {place}. Licence: {LICENCE}; cite {CITATION}.")
-    archive = fetch(ARCHIVE, folder, progress=progress)
-    print(f"Unpacking {archive.name}; this takes a minute.")
-    unpack(archive, place, top="genres")
-    if not put_there_by_hand:
-        archive.unlink()
+        return {}
+    return parts
 
 
 def _places(base):
@@ -290,15 +274,7 @@ def _beside(place):
     return place.parent if place.name in _NAMES else place
 
 
-def _incomplete(place, absent):
-    return MissingDataError(
-        f"{place}: {len(GENRES) - len(absent)} of the {len(GENRES)} genres of gtzan have tracks; not there: "
-        f"{_some(absent)}. Add them, or move the folder away and get all with 'audiointerp download gtzan'; "
-        "load(folder) takes any folder of genres as it is."
-    )
-
-
-def _read(place):
+def _read(place, progress):
     if absent := _absent(place):
         raise _incomplete(place, absent)
     clips = from_folder(place)
@@ -308,7 +284,8 @@ def _read(place):
     is_track = np.array([bool(TRACK.fullmatch(f"{sound.parent.name}/{sound.name}")) for sound in sounds], dtype=bool)
     clips = _leave_out(clips, is_track, place, "not named as GTZAN's tracks are (blues.00000.wav)")
     folds = _blocks(clips["source"])  # counts what cannot be read too, so that a track's fold depends on names alone
-    readable = [_opens(path) for path in tqdm(clips["path"], desc="headers", unit="track", leave=False, delay=2)]
+    paths = tqdm(clips["path"], "headers", unit="track", leave=False, delay=2, disable=not progress)
+    readable = [_opens(path) for path in paths]
     clips = _leave_out(clips, np.array(readable, dtype=bool), place, "no sound can be read")
     clips = _leave_out(clips, ~clips.duplicated("source").to_numpy(), place, "the track is there in another format")
     counts = clips["label"].value_counts()
@@ -325,7 +302,7 @@ def _read(place):
 
 def _leave_out(clips, stays, place, why):
     if not stays.all():
-        warnings.warn(f"{place}: left out {_some(clips['name'][~stays])}: {why}.", stacklevel=4)
+        warnings.warn(f"{place}: left out {some(clips['name'][~stays])}: {why}.", stacklevel=4)
     return clips[stays]
 
 
@@ -343,6 +320,14 @@ def _blocks(tracks):
     return dict(zip(tracks, 1 + genre.cumcount() * 5 // genre.transform("size"), strict=True))
 
 
+def _incomplete(place, absent):
+    return MissingDataError(
+        f"{place}: {len(GENRES) - len(absent)} of the {len(GENRES)} genres of gtzan have tracks; not there: "
+        f"{some(absent)}. Add them, or move the folder away and get all with 'audiointerp download gtzan'; "
+        "load(folder) takes any folder of genres as it is."
+    )
+
+
 def _read_features(path):
     advice = f"Expected filename, label and {_FEATURE_COUNT} features, one row a track. Take Kaggle's file again."
     try:
@@ -351,7 +336,7 @@ def _read_features(path):
         label = table.pop("label").astype(str)
         features = table.astype("float64")
     except (OSError, ValueError, KeyError) as error:
-        raise MissingDataError(f"{path}: not GTZAN's song features ({error}). {advice}") from error
+        raise MissingDataError(f"{path}: not GTZAN's track features ({error}). {advice}") from error
     whole = np.isfinite(features).all(axis=1) & (track.str.split(".").str[0] == label) & label.isin(GENRES)
     if features.shape[1] != _FEATURE_COUNT or features.empty or not whole.all() or track.duplicated().any():
         raise MissingDataError(
@@ -361,6 +346,12 @@ def _read_features(path):
     return features.assign(label=label)[["label", *features.columns]].set_index(track)
 
 
-def _some(names, most=3):
-    names = list(names)
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+def _download_archive(place, progress):
+    folder = place.parent
+    put_there_by_hand = (folder / ARCHIVE.filename).exists()
+    print(f"gtzan goes to {place}. Licence: {LICENCE}; cite {CITATION}.")
+    archive = fetch(ARCHIVE, folder, progress=progress)
+    print(f"Unpacking {archive.name}; this takes a minute.")
+    unpack(archive, place, top="genres")
+    if not put_there_by_hand:
+        archive.unlink()

@@ -26,7 +26,6 @@ _ABOUT = {
 }
 
 FOLDER = "soundnet"
-
 CLIPS_PER_FOLD = 400
 
 
@@ -47,7 +46,7 @@ LAYERS = {
 }
 
 
-def load_soundnet_features(folder=None, *, layers=None, download=True):
+def load_soundnet_features(folder=None, *, layers=None, download=True, progress=True):
     """SoundNet's published features of ESC-50.
 
     Parameters
@@ -58,6 +57,7 @@ def load_soundnet_features(folder=None, *, layers=None, download=True):
         Of conv1 to conv7; all by default.
     download : bool
         Download what is missing (18 MB in all).
+    progress : bool
 
     Returns
     -------
@@ -81,7 +81,7 @@ def load_soundnet_features(folder=None, *, layers=None, download=True):
     if unknown := [name for name in layers if name not in LAYERS]:
         raise ValueError(f"layers {unknown}: published are {', '.join(LAYERS)}.")
     place = data_folder() if folder is None else Path(folder).expanduser()
-    targets = _read(TARGETS, place, download)
+    targets = _read(TARGETS, place, download, progress)
     if targets.ndim != 1 or len(targets) % CLIPS_PER_FOLD or not np.isin(targets, range(len(ESC50_LABELS))).all():
         raise MissingDataError(
             f"{TARGETS.filename}: shape {targets.shape}, expected numbers from 0 to 49, one a clip and 400 clips a "
@@ -91,7 +91,7 @@ def load_soundnet_features(folder=None, *, layers=None, download=True):
     clips = pd.DataFrame({"label": labels, "fold": np.arange(len(labels)) // CLIPS_PER_FOLD + 1})
     found = {}
     for name in layers:
-        values = _read(LAYERS[name], place, download)
+        values = _read(LAYERS[name], place, download, progress)
         if values.ndim != 2 or not 0 < len(values) <= len(clips) or len(values) % CLIPS_PER_FOLD:
             raise MissingDataError(
                 f"{LAYERS[name].filename}: shape {values.shape}, expected (400 clips a fold, neurons) for at most "
@@ -168,14 +168,14 @@ def identify_clips(published, features, clips, *, layers=("conv1", "conv2"), tol
     return rows.sort_values("difference").loc[lambda table: ~table.index.duplicated()].sort_index()
 
 
-def _read(remote, folder, download):
+def _read(remote, folder, download, progress):
     path = folder / FOLDER / remote.filename
     if not path.is_file():
         if not download:
             raise MissingDataError(
                 f"{path}: not there. Get it with 'audiointerp download soundnet-features', or {remote.otherwise}."
             )
-        fetch(remote, path.parent)
+        fetch(remote, path.parent, progress=progress)
     try:
         array = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
         if array.dtype.kind not in "iuf":

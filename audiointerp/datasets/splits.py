@@ -6,7 +6,9 @@ import pandas as pd
 from ..errors import MissingDataError
 from .clips import check_table, some
 
-_ORDERS_TRIED = 32
+PARTS = ("train", "valid", "test")
+
+_NEEDS = {"source": ("label", "source"), "random": ("label",), "filtered": ("label", "filtered")}
 
 _ADVICE = {
     "order": "Add clips, leave the label out with select_labels(), or change fraction.",
@@ -14,6 +16,10 @@ _ADVICE = {
     "source": "Add clips from other sources, leave the label out with select_labels(), or split by='order'.",
     "fold": "Name another fold, leave the label out with select_labels(), or split by='source'.",
 }
+
+_PARTITION_ADVICE = "Add clips, leave the label out with select_labels(), or change"
+
+_ORDERS_TRIED = 32
 
 
 def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
@@ -47,7 +53,7 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     See Also
     --------
     shared_sources : what such a split leaks.
-    audiointerp.datasets.partition : three parts, with one for the test.
+    partition : three parts, with one for the test.
 
     Examples
     --------
@@ -79,6 +85,136 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
                 f"Split by {by}: no {side} clip of {some(absent)}; a label needs clips on both sides. {_ADVICE[by]}"
             )
     return train, validation
+
+
+def partition(clips, by="source", *, shares=(0.70, 0.15, 0.15), seed=0):
+    """Divide clips into a training, a validation and a test part.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table, or any with a ``label`` and what the way needs, such as GTZAN's track features.
+    by : {"source", "random", "filtered"}
+        ``source``: all clips of one source stand in the same part; ``random``: clips drawn within each label;
+        ``filtered``: as the column of this name says (see `load_gtzan`), clips without a part left out.
+    shares : (float, float, float)
+        Shares of each label's clips, 1 in all, for ``source`` and ``random``; as near as it gets.
+    seed : int
+        For ``source`` and ``random``.
+
+    Returns
+    -------
+    train, validation, test : pandas.DataFrame
+        In table order, with the index of ``clips``.
+
+    Raises
+    ------
+    MissingDataError
+        If a label would be missing in a part, or a column that is needed is not there or says nothing.
+    ValueError
+        If ``by`` is not one of the three or the shares are not three that add up to 1.
+
+    See Also
+    --------
+    shared_sources : what stands in two parts; compare them two by two.
+    """
+    if by not in _NEEDS:
+        raise ValueError(f"by={by!r}: expected 'source', 'random' or 'filtered'.")
+    shares = tuple(shares)
+    if len(shares) != len(PARTS) or not all(share > 0 for share in shares) or not np.isclose(sum(shares), 1):
+        raise ValueError(f"shares={shares}: expected three shares above 0 that add up to 1, such as (0.7, 0.15, 0.15).")
+    absent = [column for column in _NEEDS[by] if column not in clips.columns]
+    if absent or clips.empty:
+        found = f"the columns {', '.join(absent)} are missing" if absent else "the table is empty"
+        raise MissingDataError(f"Partition by {by}: {found}. Expected one row a clip with {' and '.join(_NEEDS[by])}.")
+    if by == "filtered":
+        return _by_column(clips)
+    # A clip that is its own source is drawn at random, and no part of a label stays empty by rounding.
+    source = clips["source"].to_numpy() if by == "source" else np.arange(len(clips))
+    return _by_source(clips, source, by, shares, seed)
+
+
+def with_folds(clips, *, count=5):
+    """Clips with folds: their own if they are known, otherwise blocks of neighbouring sources.
+
+    Neighbours by file name stay together, because what stands side by side often has more in common, as the tracks
+    of one album.
+
+    Parameters
+    ----------
+    clips : pandas.DataFrame
+        A clip table; its folds are unknown where they are all 0.
+    count : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the same rows and `fold` from 1 to `count`.
+
+    Raises
+    ------
+    MissingDataError
+        If a label has fewer sources than there are to be folds.
+    ValueError
+        If there are to be fewer than two folds.
+    """
+    if count < 2:
+        raise ValueError(f"count={count}: expected at least two folds.")
+    if clips["fold"].any():
+        return clips
+    sources = clips.drop_duplicates("source")
+    rank, size = sources.groupby("label").cumcount(), sources.groupby("label")["source"].transform("size")
+    if (few := size[size < count]).any():
+        label = sources.at[few.index[0], "label"]
+        raise MissingDataError(
+            f"{label}: {few.iloc[0]} clips from different sources, for {count} folds. Add some, leave the label out "
+            "with select_labels(), or ask for fewer folds."
+        )
+    folds = dict(zip(sources["source"], 1 + rank * count // size, strict=True))
+    return clips.assign(fold=clips["source"].map(folds).astype("int64"))
+
+
+def clip_folds(table, *, count=5, seed=0):
+    """Folds drawn clip by clip: all patches of one clip stand on the same side.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame [n]
+        One row a patch, with `label`, and `clip` as a column or in the index.
+    count, seed
+        As for `patch_folds`.
+
+    Returns
+    -------
+    numpy.ndarray [n], int
+    """
+    clip = table["clip"].to_numpy() if "clip" in table else table.index.get_level_values("clip").to_numpy()
+    label = pd.Series(table["label"].to_numpy()).groupby(clip).first()
+    folds = pd.Series(_spread(label.to_numpy(), count, seed, "clips"), label.index)
+    return folds.loc[clip].to_numpy()
+
+
+def patch_folds(table, *, count=5, seed=0):
+    """Folds drawn patch by patch: patches of one clip stand on both sides, and what they share leaks.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame [n]
+        One row a patch, with `label`: the `table` of patches, or track features.
+    count : int
+    seed : int
+
+    Returns
+    -------
+    numpy.ndarray [n], int
+        From 1 to `count`; each label is spread evenly.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than folds, or fewer than two folds.
+    """
+    return _spread(table["label"].to_numpy(), count, seed, "patches")
 
 
 def shared_sources(train, validation):
@@ -131,60 +267,6 @@ def _best_cut(sizes, trained, validated, fraction, rng):
     return best[1]
 
 
-PARTS = ("train", "valid", "test")
-
-_NEEDS = {"source": ("label", "source"), "random": ("label",), "filtered": ("label", "filtered")}
-
-_PARTITION_ADVICE = "Add clips, leave the label out with select_labels(), or change"
-
-
-def partition(clips, by="source", *, shares=(0.70, 0.15, 0.15), seed=0):
-    """Divide clips into a training, a validation and a test part.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        A clip table, or any with a ``label`` and what the way needs, such as GTZAN's song features.
-    by : {"source", "random", "filtered"}
-        ``source``: all clips of one source stand in the same part; ``random``: clips drawn within each label;
-        ``filtered``: as the column of this name says (see `load_gtzan`), clips without a part left out.
-    shares : (float, float, float)
-        Shares of each label's clips, 1 in all, for ``source`` and ``random``; as near as it gets.
-    seed : int
-        For ``source`` and ``random``.
-
-    Returns
-    -------
-    train, validation, test : pandas.DataFrame
-        In table order, with the index of ``clips``.
-
-    Raises
-    ------
-    MissingDataError
-        If a label would be missing in a part, or a column that is needed is not there or says nothing.
-    ValueError
-        If ``by`` is not one of the three or the shares are not three that add up to 1.
-
-    See Also
-    --------
-    shared_sources : what stands in two parts; compare them two by two.
-    """
-    if by not in _NEEDS:
-        raise ValueError(f"by={by!r}: expected 'source', 'random' or 'filtered'.")
-    shares = tuple(shares)
-    if len(shares) != len(PARTS) or not all(share > 0 for share in shares) or not np.isclose(sum(shares), 1):
-        raise ValueError(f"shares={shares}: expected three shares above 0 that add up to 1, such as (0.7, 0.15, 0.15).")
-    absent = [column for column in _NEEDS[by] if column not in clips.columns]
-    if absent or clips.empty:
-        found = f"the columns {', '.join(absent)} are missing" if absent else "the table is empty"
-        raise MissingDataError(f"Partition by {by}: {found}. Expected one row a clip with {' and '.join(_NEEDS[by])}.")
-    if by == "filtered":
-        return _by_column(clips)
-    # A clip that is its own source is drawn at random, and no part of a label stays empty by rounding.
-    source = clips["source"].to_numpy() if by == "source" else np.arange(len(clips))
-    return _by_source(clips, source, by, shares, seed)
-
-
 def _by_source(clips, source, by, shares, seed):
     table = pd.DataFrame({"path": "", "label": clips["label"].to_numpy(), "fold": 0, "source": source})
     rest = 1 - shares[2]  # rounded below: of thirds exactly half remains
@@ -199,46 +281,6 @@ def _by_source(clips, source, by, shares, seed):
             f"{unit}: {sources.idxmin()}, {sources.min()}. {_PARTITION_ADVICE} the shares."
         ) from error
     return tuple(clips.iloc[part.index] for part in (train, validation, test))
-
-
-def with_folds(clips, *, count=5):
-    """Clips with folds: their own if they are known, otherwise blocks of neighbouring sources.
-
-    Neighbours by file name stay together, because what stands side by side often has more in common, as the songs of
-    one album.
-
-    Parameters
-    ----------
-    clips : pandas.DataFrame
-        A clip table; its folds are unknown where they are all 0.
-    count : int
-
-    Returns
-    -------
-    pandas.DataFrame
-        With the same rows and `fold` from 1 to `count`.
-
-    Raises
-    ------
-    MissingDataError
-        If a label has fewer sources than there are to be folds.
-    ValueError
-        If there are to be fewer than two folds.
-    """
-    if count < 2:
-        raise ValueError(f"count={count}: expected at least two folds.")
-    if clips["fold"].any():
-        return clips
-    sources = clips.drop_duplicates("source")
-    rank, size = sources.groupby("label").cumcount(), sources.groupby("label")["source"].transform("size")
-    if (few := size[size < count]).any():
-        label = sources.at[few.index[0], "label"]
-        raise MissingDataError(
-            f"{label}: {few.iloc[0]} clips from different sources, for {count} folds. Add some, leave the label out "
-            "with select_labels(), or ask for fewer folds."
-        )
-    folds = dict(zip(sources["source"], 1 + rank * count // size, strict=True))
-    return clips.assign(fold=clips["source"].map(folds).astype("int64"))
 
 
 def _by_column(clips):
@@ -260,49 +302,6 @@ def _by_column(clips):
             f"{_PARTITION_ADVICE} to by='source'."
         )
     return tuple(parts)
-
-
-def patch_folds(table, *, count=5, seed=0):
-    """Folds drawn segment by segment: segments of one clip stand on both sides, and what they share leaks.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame [n]
-        One row a segment, with `label`: the `table` of patches, or song features.
-    count : int
-    seed : int
-
-    Returns
-    -------
-    numpy.ndarray [n], int
-        From 1 to `count`; each label is spread evenly.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer rows than folds, or fewer than two folds.
-    """
-    return _spread(table["label"].to_numpy(), count, seed, "segments")
-
-
-def clip_folds(table, *, count=5, seed=0):
-    """Folds drawn clip by clip: all segments of one clip stand on the same side.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame [n]
-        One row a segment, with `label`, and `clip` as a column or in the index.
-    count, seed
-        As for `patch_folds`.
-
-    Returns
-    -------
-    numpy.ndarray [n], int
-    """
-    clip = table["clip"].to_numpy() if "clip" in table else table.index.get_level_values("clip").to_numpy()
-    label = pd.Series(table["label"].to_numpy()).groupby(clip).first()
-    folds = pd.Series(_spread(label.to_numpy(), count, seed, "clips"), label.index)
-    return folds.loc[clip].to_numpy()
 
 
 def _spread(labels, count, seed, of):

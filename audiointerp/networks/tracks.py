@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from ..errors import MissingDataError, PatchShapeError
-from ..sound.music import FEATURES, SONG
+from ..sound.music import FEATURES, TRACK
 from .custom_layers import FeatureScale, ResumedDropout
 from .head import add_head
 
@@ -63,7 +63,7 @@ def track_network(train, labels=None, *, hidden=(256,), dropout=0.5, decay=1e-3,
         x = dense(x)
         if dropout:
             x = ResumedDropout(dropout, seed=seed * 1_000 + number, name=f"dropout{number}")(x)
-    return add_head(keras.Model(inputs, x, name="track_network"), labels, SONG, seed=seed)
+    return add_head(keras.Model(inputs, x, name="track_network"), labels, TRACK, seed=seed)
 
 
 def features_of(network):

@@ -189,7 +189,7 @@ VGGISH = FrontEnd()
 
 YAMNET = replace(VGGISH, log_offset=0.001)
 
-# For music: segments of 2.97 s, finer in frequency and coarser in time, from the bass drum to the cymbals.
+# For music: patches of 2.97 s, finer in frequency and coarser in time, from the bass drum to the cymbals.
 MUSIC = FrontEnd(22_050, window=1024, hop=512, fft_length=2048, low=40.0, high=10_000.0, frames=128)
 
 

@@ -10,15 +10,12 @@ from ..storage.cache import cached
 from .frontend import WaveformFrontEnd
 from .reading import file_digest, read_each, report_unreadable, short, warn_of_repairs
 
-SONG = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
-
+TRACK = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
 SHORTEST = 1.0  # seconds
 
 SUMMARISED = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
 SUMMARISED += ("harmony", "perceptr")
-
 MFCCS = 20
-
 FEATURES = [f"{name}_{number}" for name in SUMMARISED for number in ("mean", "var")] + ["tempo"]
 FEATURES += [f"mfcc{number}_{statistic}" for number in range(1, MFCCS + 1) for statistic in ("mean", "var")]
 
@@ -115,7 +112,7 @@ def describe(waveform):
     numpy.ndarray [57], float64
         In the order of `FEATURES`.
     """
-    rate = SONG.sample_rate
+    rate = TRACK.sample_rate
     stft = librosa.stft(waveform)
     magnitude = np.abs(stft)
     power = magnitude**2
@@ -182,12 +179,12 @@ def feature_agreement(own, published):
 @cached("track_features", version=1, ignore=("path",))
 def _of_file(digest, path, seconds):
     """Features of a file's parts (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
-    waveform, notes = SONG.read(path)
-    length = len(waveform) / SONG.sample_rate
+    waveform, notes = TRACK.read(path)
+    length = len(waveform) / TRACK.sample_rate
     if length < (seconds or SHORTEST):
         what = f"a part needs {seconds} s" if seconds else f"the features need {SHORTEST} s"
         raise UnreadableAudioError(f"{short(path)}: {length:.2f} s long; {what} at least.")
-    samples = len(waveform) if seconds is None else round(seconds * SONG.sample_rate)
+    samples = len(waveform) if seconds is None else round(seconds * TRACK.sample_rate)
     parts = waveform[: len(waveform) // samples * samples].reshape(-1, samples)
     silent = int((~parts.any(axis=1)).sum())
     if silent > 0 and waveform.any():
@@ -197,7 +194,7 @@ def _of_file(digest, path, seconds):
 
 def _tuning(power):
     """Deviation from 440 Hz in semitones, as ``librosa.estimate_tuning`` gives it; 0 where nothing has a pitch."""
-    pitch, strength = librosa.piptrack(S=power, sr=SONG.sample_rate)
+    pitch, strength = librosa.piptrack(S=power, sr=TRACK.sample_rate)
     found = pitch > 0
     if not found.any():
         return 0.0

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from ..errors import AudioRepairWarning, UnreadableAudioError
 
 LOWEST_RATE = 2_000  # Hz; below it the lowest mel bands are empty too
-
 LONGEST = 600.0  # seconds
 
 

@@ -6,7 +6,7 @@ from ..errors import MissingDataError, PatchShapeError, UnreadableAudioError
 from .reading import read_each, warn_of_repairs
 
 
-def read_waveforms(clips, frontend, *, progress=True):
+def read_waveforms(clips, frontend, *, jobs=-1, progress=True):
     """Waveforms of clips as a network on waveforms takes them, read in parallel; repairs are said in warnings.
 
     Parameters
@@ -14,6 +14,8 @@ def read_waveforms(clips, frontend, *, progress=True):
     clips : pandas.DataFrame
         Clip table with `path`.
     frontend : WaveformFrontEnd
+    jobs : int
+        Clips read at a time; -1 for one a core.
     progress : bool
 
     Returns
@@ -26,7 +28,7 @@ def read_waveforms(clips, frontend, *, progress=True):
         If a clip cannot be read.
     """
     waveforms = []
-    results = read_each(frontend.read, clips["path"], title="waveforms", progress=progress)
+    results = read_each(frontend.read, clips["path"], title="waveforms", jobs=jobs, progress=progress)
     for path, result in zip(clips["path"], results, strict=True):
         if isinstance(result, UnreadableAudioError):
             raise result

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from audiointerp.datasets import clips as clips_module
-from audiointerp.datasets.clips import count_labels, from_folder, select_labels
+from audiointerp.datasets.clips import count_labels, from_folder, merge_labels, select_labels, some
 from audiointerp.datasets.splits import split
 from audiointerp.errors import MissingDataError, UnknownLabelError
 
@@ -157,3 +157,44 @@ def test_not_a_clip_table(function):
         function(pd.DataFrame({"path": ["a"], "label": ["dog"]}))
     with pytest.raises(MissingDataError, match="empty"):
         function(table({"dog": 1}).iloc[:0])
+
+
+def test_merged_labels():
+    clips = table({"jazz": 2, "metal": 2, "pop": 1, "rock": 2}).assign(evidence="tone")
+    merged = merge_labels(clips, {"loud": ["rock", "metal"]})
+    assert merged["label"].tolist() == ["jazz", "jazz", "loud", "loud", "pop", "loud", "loud"]
+    pd.testing.assert_frame_equal(merged.drop(columns="label"), clips.drop(columns="label"))
+    assert clips["label"].nunique() == 4
+
+
+def test_several_groups_and_old_names():
+    clips = table({"jazz": 1, "metal": 1, "pop": 1, "rock": 1})
+    assert merge_labels(clips, {"rock": ["metal", "rock"], "calm": "jazz"})["label"].tolist() == [
+        "calm",
+        "rock",
+        "pop",
+        "rock",
+    ]
+    assert merge_labels(clips, {"rock": ["pop"], "pop": ["rock"]})["label"].tolist() == ["jazz", "metal", "rock", "pop"]
+    pd.testing.assert_frame_equal(merge_labels(clips, {}), clips)
+
+
+def test_groups_that_make_no_sense():
+    clips = table({"jazz": 2, "metal": 2, "rock": 2})
+    with pytest.raises(UnknownLabelError, match=r"'roc'.*jazz, metal, rock.*mean 'rock'"):
+        merge_labels(clips, {"loud": ["metal", "roc"]})
+    with pytest.raises(UnknownLabelError, match="No label asked for"):
+        merge_labels(clips, {"loud": []})
+    with pytest.raises(ValueError, match="'metal' stands in two groups, 'loud' and 'fast'"):
+        merge_labels(clips, {"loud": ["metal", "rock"], "fast": ["metal"]})
+    with pytest.raises(ValueError, match="'jazz' is the name of a group and of a label that is kept"):
+        merge_labels(clips, {"jazz": ["metal", "rock"]})
+    with pytest.raises(ValueError, match="Only the label 'music' would remain"):
+        merge_labels(clips, {"music": ["jazz", "metal", "rock"]})
+    with pytest.raises(MissingDataError, match="columns source are missing"):
+        merge_labels(clips.drop(columns="source"), {"loud": ["metal", "rock"]})
+
+
+def test_names_are_listed_as_far_as_they_fit():
+    assert some(["b", "a"]) == "a, b"
+    assert some(["d", "c", "b", "a"], most=2) == "a, b and 2 more"

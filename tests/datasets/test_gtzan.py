@@ -1,4 +1,4 @@
-"""GTZAN in small: archives of the published layout made here, the lists, the table of song features."""
+"""GTZAN in small: archives of the published layout made here, the lists, the table of track features."""
 
 import hashlib
 import io
@@ -212,7 +212,7 @@ def test_lists_that_cannot_be_used_are_named(tmp_path, case):
 
 def test_tracks_of_another_name_and_in_two_formats_are_left_out(tmp_path):
     place = make_tracks(tmp_path / "genres", numbers=range(5))
-    for name in ("blues/my song.wav", "blues/rock.00000.wav", "rock/rock.00001 (1).wav"):
+    for name in ("blues/my track.wav", "blues/rock.00000.wav", "rock/rock.00001 (1).wav"):
         (place / name).write_bytes(WAV)
     (place / "pop" / "pop.00002.au").write_bytes(sound("AU"))
     (place / "pop" / "pop.00003.au").write_bytes(b"")
@@ -221,7 +221,7 @@ def test_tracks_of_another_name_and_in_two_formats_are_left_out(tmp_path):
         clips = load_gtzan(tmp_path, download=False)
     texts = [str(one.message) for one in caught]
     assert len(texts) == 3
-    assert "left out my song.wav, rock.00000.wav, rock.00001 (1).wav: not named as GTZAN's tracks are" in texts[0]
+    assert "left out my track.wav, rock.00000.wav, rock.00001 (1).wav: not named as GTZAN's tracks are" in texts[0]
     assert "left out pop.00003.au: no sound can be read" in texts[1]
     assert "left out pop.00002.wav: the track is there in another format" in texts[2]
     assert clips["source"].tolist() == [f"{genre}.{number:05d}" for genre in GENRES for number in range(5)]
@@ -344,7 +344,7 @@ def test_tracks_that_are_there_are_completed_with_the_lists(site, tmp_path, caps
     assert "genres.tar.gz" not in site.hits
 
 
-# The song features
+# The track features
 
 
 def features_table(numbers=range(4), ending="au"):
@@ -428,7 +428,7 @@ def test_another_table(tmp_path, table, problem):
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\xff\xfe\x00\x81", zlib.compress(b"features")])
 def test_features_that_are_no_table(tmp_path, content):
     (tmp_path / "features_30_sec.csv").write_bytes(content)
-    with pytest.raises(MissingDataError, match="not GTZAN's song features"):
+    with pytest.raises(MissingDataError, match="not GTZAN's track features"):
         load_gtzan_features(tmp_path)
 
 

@@ -1,13 +1,12 @@
-"""Three parts of a table, and labels that become one."""
+"""Clips in two parts, in three, and in folds."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from audiointerp import datasets
-from audiointerp.datasets.clips import merge_labels
 from audiointerp.datasets.splits import clip_folds, partition, patch_folds, shared_sources, split, with_folds
-from audiointerp.errors import MissingDataError, UnknownLabelError
+from audiointerp.errors import MissingDataError
 
 
 def table(counts, per_source=1, **columns):
@@ -21,6 +20,130 @@ def table(counts, per_source=1, **columns):
 
 def sizes(parts):
     return [part["label"].value_counts().to_dict() for part in parts]
+
+
+# Two parts
+
+
+# 15 clips at 70 % give MATLAB's splitEachLabel 11, 38 at 80 % give it 30.
+@pytest.mark.parametrize(("count", "fraction", "trained"), [(40, 0.8, 32), (38, 0.8, 30), (15, 0.7, 11), (3, 0.5, 2)])
+def test_split_by_order_takes_the_first_of_each_label(count, fraction, trained):
+    clips = table({"dog": count, "rain": 40}).sample(frac=1, random_state=1)
+    train, validation = split(clips, "order", fraction=fraction)
+    dogs = clips.index[clips["label"] == "dog"].tolist()
+    assert train.index[train["label"] == "dog"].tolist() == dogs[:trained]
+    assert validation.index[validation["label"] == "dog"].tolist() == dogs[trained:]
+
+
+@pytest.mark.parametrize("by", ["order", "random", "source", "fold"])
+def test_split_parts_clips_without_loss(by):
+    clips = table({"dog": 10, "rain": 15}, fold=np.arange(25) % 5 + 1).assign(evidence="tone")
+    train, validation = split(clips, by)
+    pd.testing.assert_frame_equal(pd.concat([train, validation]).sort_index(), clips)
+    assert train.index.is_monotonic_increasing
+    assert validation.index.is_monotonic_increasing
+    assert validation["label"].value_counts().to_dict() == {"dog": 2, "rain": 3}
+
+
+@pytest.mark.parametrize("by", ["random", "source"])
+def test_seed_decides_the_split(by):
+    clips = table({"dog": 30, "rain": 30})
+    first, again, other = (split(clips, by, seed=seed)[1].index.tolist() for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_split_by_fold():
+    clips = table({"dog": 4, "rain": 4}, fold=[1, 2, 3, 1, 1, 2, 3, 3])
+    train, validation = split(clips, "fold", fold=3)
+    assert validation.index.tolist() == [2, 6, 7]
+    assert set(train["fold"]) == {1, 2}
+
+
+def test_split_by_source_keeps_sources_whole():
+    rng = np.random.default_rng(5)
+    sources = [f"d{i}" for i in rng.integers(0, 15, 40)] + [f"r{i}" for i in rng.integers(0, 4, 40)]
+    clips = table({"dog": 40, "rain": 40}, source=sources)
+    for seed in range(20):
+        train, validation = split(clips, "source", seed=seed)
+        assert not set(train["source"]) & set(validation["source"])
+        largest = clips["source"].value_counts().groupby(lambda source: source[0]).max()
+        for label in ("dog", "rain"):
+            assert abs((train["label"] == label).sum() - 32) <= largest[label[0]] / 2
+
+
+def test_split_by_source_when_one_source_dwarfs_the_others():
+    clips = table({"dog": 40, "rain": 10}, source=["big"] * 35 + ["small"] * 5 + [f"r{i}" for i in range(10)])
+    train, _ = split(clips, "source")
+    assert (train["label"] == "dog").sum() == 35
+
+
+def test_split_by_source_leaves_no_side_empty():
+    clips = table({"dog": 40, "rain": 40}, source=["d1", "d2"] * 20 + ["r1"] * 38 + ["r2"] * 2)
+    for fraction in (0.01, 0.8, 0.99):
+        train, validation = split(clips, "source", fraction=fraction)
+        assert (train["label"] == "dog").sum() == (validation["label"] == "dog").sum() == 20
+        assert (train["label"] == "rain").sum() == (38 if fraction > 0.5 else 2)
+
+
+def test_split_by_source_with_a_source_of_two_labels():
+    sources = ["both", "d1", "d2", "d3", "d4", "both", "r1", "r2", "r3", "r4"]
+    for seed in range(20):
+        train, validation = split(table({"dog": 5, "rain": 5}, source=sources), "source", seed=seed)
+        assert shared_sources(train, validation).empty
+        assert train["label"].value_counts().to_dict() == {"dog": 4, "rain": 4}
+
+
+def test_random_split_leaks_sources_and_says_which():
+    clips = table({"dog": 20, "rain": 20}, source=[str(i // 4) for i in range(40)])
+    train, validation = split(clips, "random")
+    shared = shared_sources(train, validation)
+    assert set(shared.index) == set(train["source"]) & set(validation["source"])
+    assert (shared.sum(axis=1) == 4).all()
+    assert shared["train"].tolist() == [(train["source"] == source).sum() for source in shared.index]
+
+
+def test_nothing_shared_is_an_empty_table():
+    shared = shared_sources(*split(table({"dog": 5, "rain": 5})))
+    assert shared.empty
+    assert list(shared.columns) == ["train", "validation"]
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.2, 80, float("nan")])
+def test_fraction_out_of_range(fraction):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        split(table({"dog": 5, "rain": 5}), fraction=fraction)
+
+
+def test_unknown_way_to_split():
+    with pytest.raises(ValueError, match="'order', 'fold', 'source' or 'random'"):
+        split(table({"dog": 5, "rain": 5}), "speaker")
+
+
+def test_fold_that_does_not_exist():
+    clips = table({"dog": 2, "rain": 2}, fold=[1, 2, 1, 2])
+    with pytest.raises(MissingDataError, match=r"fold 5; the folds are \[1, 2\]"):
+        split(clips, "fold")
+    with pytest.raises(MissingDataError, match="unknown"):
+        split(table({"dog": 2, "rain": 2}), "fold")
+
+
+@pytest.mark.parametrize(
+    ("clips", "by", "side"),
+    [
+        (table({"dog": 1, "rain": 9}), "order", "validation"),
+        (table({"dog": 1, "rain": 9}), "random", "validation"),
+        (table({"dog": 5, "rain": 5}, source=["1"] * 5 + list("23456")), "source", "(validation|training)"),
+        (table({"dog": 2, "rain": 2}, fold=[1, 1, 1, 5]), "fold", "validation"),
+        (table({"dog": 2, "rain": 2}, fold=[5, 5, 1, 5]), "fold", "training"),
+    ],
+)
+def test_label_missing_on_one_side(clips, by, side):
+    with pytest.raises(MissingDataError, match=f"no {side} clip of dog"):
+        split(clips, by)
+
+
+# Three parts
 
 
 GENRES = {"jazz": 100, "rock": 100, "pop": 40}
@@ -111,7 +234,7 @@ def test_filtered_follows_the_column():
 
 
 @pytest.mark.parametrize("by", ["random", "filtered"])
-def test_song_features_need_no_path(by):
+def test_track_features_need_no_path(by):
     features = pd.DataFrame({"label": ["jazz", "rock"] * 10, "filtered": "train", "mfcc1_mean": 1.0})
     features.loc[[2, 3], "filtered"] = "valid"
     features.loc[[6, 7], "filtered"] = "test"
@@ -177,81 +300,37 @@ def test_real_tracks_in_three_parts(real_data):
     assert [len(part) for part in partition(features, "random")] == [700, 150, 150]
 
 
-# Labels that become one
-
-
-def test_merged_labels():
-    clips = table({"jazz": 2, "metal": 2, "pop": 1, "rock": 2}, evidence="tone")
-    merged = merge_labels(clips, {"loud": ["rock", "metal"]})
-    assert merged["label"].tolist() == ["jazz", "jazz", "loud", "loud", "pop", "loud", "loud"]
-    pd.testing.assert_frame_equal(merged.drop(columns="label"), clips.drop(columns="label"))
-    assert clips["label"].nunique() == 4
-
-
-def test_several_groups_and_old_names():
-    clips = table({"jazz": 1, "metal": 1, "pop": 1, "rock": 1})
-    assert merge_labels(clips, {"rock": ["metal", "rock"], "calm": "jazz"})["label"].tolist() == [
-        "calm",
-        "rock",
-        "pop",
-        "rock",
-    ]
-    assert merge_labels(clips, {"rock": ["pop"], "pop": ["rock"]})["label"].tolist() == ["jazz", "metal", "rock", "pop"]
-    pd.testing.assert_frame_equal(merge_labels(clips, {}), clips)
-
-
-def test_groups_that_make_no_sense():
-    clips = table({"jazz": 2, "metal": 2, "rock": 2})
-    with pytest.raises(UnknownLabelError, match=r"'roc'.*jazz, metal, rock.*mean 'rock'"):
-        merge_labels(clips, {"loud": ["metal", "roc"]})
-    with pytest.raises(UnknownLabelError, match="No label asked for"):
-        merge_labels(clips, {"loud": []})
-    with pytest.raises(ValueError, match="'metal' stands in two groups, 'loud' and 'fast'"):
-        merge_labels(clips, {"loud": ["metal", "rock"], "fast": ["metal"]})
-    with pytest.raises(ValueError, match="'jazz' is the name of a group and of a label that is kept"):
-        merge_labels(clips, {"jazz": ["metal", "rock"]})
-    with pytest.raises(ValueError, match="Only the label 'music' would remain"):
-        merge_labels(clips, {"music": ["jazz", "metal", "rock"]})
-    with pytest.raises(MissingDataError, match="columns source are missing"):
-        merge_labels(clips.drop(columns="source"), {"loud": ["metal", "rock"]})
+# Folds
 
 
 class TestWithFolds:
-    def table(self, counts, per_source=1):
-        rows = [
-            {"path": f"{label}{n}.wav", "label": label, "fold": 0, "source": f"{label}/{n // per_source}"}
-            for label, count in counts.items()
-            for n in range(count)
-        ]
-        return pd.DataFrame(rows)
-
     def test_blocks_of_neighbours(self):
-        found = with_folds(self.table({"a": 10, "b": 7}))
+        found = with_folds(table({"a": 10, "b": 7}))
         assert found.query("label == 'a'")["fold"].tolist() == [1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
         assert found.query("label == 'b'")["fold"].tolist() == [1, 1, 2, 3, 3, 4, 5]
 
     def test_clips_of_a_source_stay_together(self):
-        found = with_folds(self.table({"a": 20, "b": 20}, per_source=4))
+        found = with_folds(table({"a": 20, "b": 20}, per_source=4))
         assert (found.groupby("source")["fold"].nunique() == 1).all()
         assert sorted(set(found["fold"])) == [1, 2, 3, 4, 5]
 
     def test_known_folds_are_kept(self):
-        clips = self.table({"a": 5, "b": 5}).assign(fold=3)
+        clips = table({"a": 5, "b": 5}).assign(fold=3)
         assert with_folds(clips) is clips
 
     def test_table_given_is_left_as_it_is(self):
-        clips = self.table({"a": 5, "b": 5})
+        clips = table({"a": 5, "b": 5})
         with_folds(clips, count=2)
         assert (clips["fold"] == 0).all()
 
     def test_too_few_sources(self):
         with pytest.raises(MissingDataError, match="b: 4 clips from different sources, for 5 folds"):
-            with_folds(self.table({"a": 9, "b": 4}))
+            with_folds(table({"a": 9, "b": 4}))
         with pytest.raises(ValueError, match="count=1"):
-            with_folds(self.table({"a": 9}), count=1)
+            with_folds(table({"a": 9}), count=1)
 
 
-class TestSegmentFolds:
+class TestPatchFolds:
     def test_every_label_is_spread_evenly(self, toy):
         patches = toy(60, per_clip=3)
         counts = pd.crosstab(patches.label, patch_folds(patches.table))
@@ -274,7 +353,7 @@ class TestSegmentFolds:
             patch_folds(toy(60).table, count=count)
 
 
-class TestTrackFolds:
+class TestClipFolds:
     def test_clips_stand_on_one_side_and_labels_are_spread(self, toy):
         patches = toy(60, per_clip=3)
         folds = clip_folds(patches.table)
@@ -289,121 +368,3 @@ class TestTrackFolds:
     def test_more_folds_than_clips(self, toy):
         with pytest.raises(ValueError, match="number of clips, 20"):
             clip_folds(toy(60, per_clip=3).table, count=21)
-
-
-# 15 clips at 70 % give MATLAB's splitEachLabel 11, 38 at 80 % give it 30.
-@pytest.mark.parametrize(("count", "fraction", "trained"), [(40, 0.8, 32), (38, 0.8, 30), (15, 0.7, 11), (3, 0.5, 2)])
-def test_split_by_order_takes_the_first_of_each_label(count, fraction, trained):
-    clips = table({"dog": count, "rain": 40}).sample(frac=1, random_state=1)
-    train, validation = split(clips, "order", fraction=fraction)
-    dogs = clips.index[clips["label"] == "dog"].tolist()
-    assert train.index[train["label"] == "dog"].tolist() == dogs[:trained]
-    assert validation.index[validation["label"] == "dog"].tolist() == dogs[trained:]
-
-
-@pytest.mark.parametrize("by", ["order", "random", "source", "fold"])
-def test_split_parts_clips_without_loss(by):
-    clips = table({"dog": 10, "rain": 15}, folds=np.arange(25) % 5 + 1).assign(evidence="tone")
-    train, validation = split(clips, by)
-    pd.testing.assert_frame_equal(pd.concat([train, validation]).sort_index(), clips)
-    assert train.index.is_monotonic_increasing
-    assert validation.index.is_monotonic_increasing
-    assert validation["label"].value_counts().to_dict() == {"dog": 2, "rain": 3}
-
-
-@pytest.mark.parametrize("by", ["random", "source"])
-def test_seed_decides_the_split(by):
-    clips = table({"dog": 30, "rain": 30})
-    first, again, other = (split(clips, by, seed=seed)[1].index.tolist() for seed in (3, 3, 4))
-    assert first == again
-    assert first != other
-
-
-def test_split_by_fold():
-    clips = table({"dog": 4, "rain": 4}, folds=[1, 2, 3, 1, 1, 2, 3, 3])
-    train, validation = split(clips, "fold", fold=3)
-    assert validation.index.tolist() == [2, 6, 7]
-    assert set(train["fold"]) == {1, 2}
-
-
-def test_split_by_source_keeps_sources_whole():
-    rng = np.random.default_rng(5)
-    sources = [f"d{i}" for i in rng.integers(0, 15, 40)] + [f"r{i}" for i in rng.integers(0, 4, 40)]
-    clips = table({"dog": 40, "rain": 40}, sources=sources)
-    for seed in range(20):
-        train, validation = split(clips, "source", seed=seed)
-        assert not set(train["source"]) & set(validation["source"])
-        largest = clips["source"].value_counts().groupby(lambda source: source[0]).max()
-        for label in ("dog", "rain"):
-            assert abs((train["label"] == label).sum() - 32) <= largest[label[0]] / 2
-
-
-def test_split_by_source_when_one_source_dwarfs_the_others():
-    clips = table({"dog": 40, "rain": 10}, sources=["big"] * 35 + ["small"] * 5 + [f"r{i}" for i in range(10)])
-    train, _ = split(clips, "source")
-    assert (train["label"] == "dog").sum() == 35
-
-
-def test_split_by_source_leaves_no_side_empty():
-    clips = table({"dog": 40, "rain": 40}, sources=["d1", "d2"] * 20 + ["r1"] * 38 + ["r2"] * 2)
-    for fraction in (0.01, 0.8, 0.99):
-        train, validation = split(clips, "source", fraction=fraction)
-        assert (train["label"] == "dog").sum() == (validation["label"] == "dog").sum() == 20
-        assert (train["label"] == "rain").sum() == (38 if fraction > 0.5 else 2)
-
-
-def test_split_by_source_with_a_source_of_two_labels():
-    sources = ["both", "d1", "d2", "d3", "d4", "both", "r1", "r2", "r3", "r4"]
-    for seed in range(20):
-        train, validation = split(table({"dog": 5, "rain": 5}, sources=sources), "source", seed=seed)
-        assert shared_sources(train, validation).empty
-        assert train["label"].value_counts().to_dict() == {"dog": 4, "rain": 4}
-
-
-def test_random_split_leaks_sources_and_says_which():
-    clips = table({"dog": 20, "rain": 20}, sources=[str(i // 4) for i in range(40)])
-    train, validation = split(clips, "random")
-    shared = shared_sources(train, validation)
-    assert set(shared.index) == set(train["source"]) & set(validation["source"])
-    assert (shared.sum(axis=1) == 4).all()
-    assert shared["train"].tolist() == [(train["source"] == source).sum() for source in shared.index]
-
-
-def test_nothing_shared_is_an_empty_table():
-    shared = shared_sources(*split(table({"dog": 5, "rain": 5})))
-    assert shared.empty
-    assert list(shared.columns) == ["train", "validation"]
-
-
-@pytest.mark.parametrize("fraction", [0, 1, -0.2, 80, float("nan")])
-def test_fraction_out_of_range(fraction):
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        split(table({"dog": 5, "rain": 5}), fraction=fraction)
-
-
-def test_unknown_way_to_split():
-    with pytest.raises(ValueError, match="'order', 'fold', 'source' or 'random'"):
-        split(table({"dog": 5, "rain": 5}), "speaker")
-
-
-def test_fold_that_does_not_exist():
-    clips = table({"dog": 2, "rain": 2}, folds=[1, 2, 1, 2])
-    with pytest.raises(MissingDataError, match=r"fold 5; the folds are \[1, 2\]"):
-        split(clips, "fold")
-    with pytest.raises(MissingDataError, match="unknown"):
-        split(table({"dog": 2, "rain": 2}), "fold")
-
-
-@pytest.mark.parametrize(
-    ("clips", "by", "side"),
-    [
-        (table({"dog": 1, "rain": 9}), "order", "validation"),
-        (table({"dog": 1, "rain": 9}), "random", "validation"),
-        (table({"dog": 5, "rain": 5}, sources=["1"] * 5 + list("23456")), "source", "(validation|training)"),
-        (table({"dog": 2, "rain": 2}, folds=[1, 1, 1, 5]), "fold", "validation"),
-        (table({"dog": 2, "rain": 2}, folds=[5, 5, 1, 5]), "fold", "training"),
-    ],
-)
-def test_label_missing_on_one_side(clips, by, side):
-    with pytest.raises(MissingDataError, match=f"no {side} clip of dog"):
-        split(clips, by)

@@ -7,7 +7,7 @@ from audiointerp.errors import PatchShapeError
 from audiointerp.networks.head import add_head, frontend_of, labels_of
 from audiointerp.networks.saving import load_network, save_network
 from audiointerp.networks.tracks import features_of, track_network
-from audiointerp.sound.music import FEATURES, SONG
+from audiointerp.sound.music import FEATURES, TRACK
 from audiointerp.training.recipes import Recipe
 from audiointerp.training.tracks import classify_tracks, fit_track_network, predict_tracks
 
@@ -76,7 +76,7 @@ def test_it_carries_its_labels_its_features_and_its_front_end(songs, tmp_path):
     again = load_network(save_network(network, tmp_path / "songs.keras"))
     for each in (network, again, keras.models.clone_model(network)):
         assert labels_of(each) == ["metal", "rock", "blues", "jazz"]
-        assert features_of(each) == FEATURES and frontend_of(each) == SONG
+        assert features_of(each) == FEATURES and frontend_of(each) == TRACK
     assert labels_of(track_network(train)) == LABELS
     pd.testing.assert_frame_equal(predict_tracks(network, train), predict_tracks(again, train))
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import soundfile
 from audiointerp.errors import UnreadableAudioError
 from audiointerp.sound import frontend
 from audiointerp.sound import reading as audio
-from audiointerp.sound.frontend import SOUNDNET, VGGISH, YAMNET, FrontEnd, WaveformFrontEnd
+from audiointerp.sound.frontend import MUSIC, SOUNDNET, VGGISH, YAMNET, FrontEnd, WaveformFrontEnd
 
 
 def slow_mel(frequency):
@@ -159,6 +160,49 @@ def test_axes_have_a_value_a_row_and_a_column(small):
     assert VGGISH.patch_seconds == pytest.approx(0.96)
     centres = [slow_mel(f) for f in VGGISH.frequency]
     np.testing.assert_allclose(np.diff(centres), (slow_mel(7_500) - slow_mel(125)) / 65)
+
+
+def test_frame_times_of_any_count_are_the_centres_of_the_windows():
+    settings = FrontEnd(8_000, window=200, hop=50, fft_length=256, mels=20, high=4_000.0, frames=7)
+    centres = [(start + 100) / 8_000 for start in range(0, 600, 50)]
+    np.testing.assert_allclose(settings.frame_times(12), centres, rtol=1e-12)
+    np.testing.assert_array_equal(settings.time, settings.frame_times(7))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"window": 1024}, "window=1024, fft_length=512: the end of every frame would be cut off"),
+        ({"sample_rate": 0}, "sample_rate=0: expected at least 1"),
+        ({"hop": 0}, "hop=0"),
+        ({"frames": 0}, "frames=0"),
+        ({"mels": -3}, "mels=-3"),
+        ({"low": 7_500.0}, r"low=7500.0, high=7500.0: expected 0 ≤ low < high ≤ 8000.0 Hz"),
+        ({"high": 8_001.0}, "high=8001.0"),
+        ({"low": -1.0}, "low=-1.0"),
+        ({"low": np.nan}, "low=nan"),
+        ({"log_offset": 0.0}, "log_offset=0.0: expected more than 0"),
+    ],
+)
+def test_settings_that_do_not_fit(settings, text):
+    with pytest.raises(ValueError, match=text):
+        FrontEnd(**settings)
+
+
+def test_empty_mel_bands_are_said_once():
+    with pytest.warns(UserWarning, match="mel bands are empty") as caught:
+        settings = FrontEnd(mels=128)
+    empty = slow_mel_weights(mels=128).max(axis=0) < 1e-9
+    assert empty.any() and len(caught) == 1 and caught[0].filename == __file__
+    text = str(caught[0].message)
+    assert text.startswith(f"{empty.sum()} of 128 mel bands are empty, the first near ")
+    assert f"{settings.frequency[empty][0]:.0f} Hz" in text and "31.2 Hz apart" in text
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        settings.log_mel(np.zeros(400))
+        FrontEnd(mels=128, fft_length=2048)
+        for own in (VGGISH, YAMNET, MUSIC):
+            replace(own)
 
 
 def test_mel_scale_inverts():

@@ -1,4 +1,4 @@
-"""Song features against slow formulas, on sounds whose answer is known, and against the published table."""
+"""Track features against slow formulas, on sounds whose answer is known, and against the published table."""
 
 import librosa
 import numpy as np
@@ -207,7 +207,7 @@ def test_number_of_jobs_changes_nothing(clips, monkeypatch, tmp_path):
     pd.testing.assert_frame_equal(one, track_features(clips, jobs=2))
 
 
-def test_one_row_a_segment(clips, sound):
+def test_one_row_a_part(clips, sound):
     table = track_features(clips, seconds=1.1, jobs=1)
     assert table.index.names == ["clip", "start"]
     assert [index[0] for index in table.index] == [7, 7, 3, 3, 3, 5, 5]  # 2.3, 4.1 and 2.3 s; the rest is not used
@@ -219,7 +219,7 @@ def test_one_row_a_segment(clips, sound):
     assert list(table["source"]) == list("xxyyyzz")
 
 
-def test_a_clip_of_exactly_some_segments_gives_all_of_them(tmp_path, rng):
+def test_a_clip_of_exactly_some_parts_gives_all_of_them(tmp_path, rng):
     soundfile.write(tmp_path / "a.wav", rng.normal(0, 0.1, 3 * RATE), RATE)
     table = track_features(pd.DataFrame({"path": [str(tmp_path / "a.wav")]}), seconds=1, jobs=1)
     assert list(table.index) == [(0, 0.0), (0, 1.0), (0, 2.0)] and table.index.levels[1].dtype == float
@@ -291,7 +291,7 @@ def test_all_bad_clips_are_named_at_once(partly_bad):
     assert "d.wav: 0.90 s long; the features need 1.0 s at least" in text
 
 
-def test_a_clip_shorter_than_a_segment_is_named(clips):
+def test_a_clip_shorter_than_a_part_is_named(clips):
     with pytest.raises(UnreadableAudioError, match=r"a\.wav: 2\.30 s long; a part needs 3\.0 s"):
         track_features(clips, seconds=3, jobs=1)
 

@@ -110,6 +110,39 @@ def test_digest_tells_contents_labels_and_settings_apart(clips):
     assert make_patches(clips).digest == patches.digest
 
 
+def test_what_patches_hold_cannot_be_changed(clips):
+    made = make_patches(clips)
+    own = made.data.copy()
+    for patches in (made, made[2:5], made.without_band(0, 1_000), Patches(own, made.table, VGGISH)):
+        with pytest.raises(ValueError, match="read-only"):
+            patches.data[0] = 0
+    own[:] = 0
+    assert Patches(made.data, made.table, VGGISH).data is made.data
+    assert made.digest == make_patches(clips).digest != Patches(own, made.table, VGGISH).digest
+
+
+def test_an_array_given_is_copied_and_stays_writeable(clips):
+    made = make_patches(clips)
+    own = made.data.copy()
+    patches = Patches(own, made.table, VGGISH)
+    own[:] = 0
+    np.testing.assert_array_equal(patches.data, made.data)
+
+
+def test_a_band_taken_out():
+    data = np.random.default_rng(0).normal(size=(2, 96, 64)).astype(np.float32)
+    patches = Patches(data, pd.DataFrame({"clip": [0, 1]}), VGGISH)
+    low, high = VGGISH.frequency[[10, 20]]
+    silent, mean = patches.without_band(low, high, fill="silence").data, patches.without_band(low, high).data
+    np.testing.assert_allclose(silent[:, :, 10:20], np.log(0.01), rtol=1e-6)
+    for before, after in zip(data, mean, strict=True):
+        np.testing.assert_allclose(after[:, 10:20], before.mean(), rtol=1e-5)
+    for after in (silent, mean):
+        np.testing.assert_array_equal(np.delete(after, np.s_[10:20], axis=2), np.delete(data, np.s_[10:20], axis=2))
+    with pytest.raises(ValueError, match="fill='noise': expected 'mean' or 'silence'"):
+        patches.without_band(low, high, fill="noise")
+
+
 def test_large_sets_live_in_a_file_and_are_the_same(clips, monkeypatch, own_cache):
     expected = make_patches(clips)
     monkeypatch.setattr(patches_module, "IN_MEMORY", expected.data[:4].nbytes)

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from audiointerp.errors import AudioRepairWarning, UnreadableAudioError
-from audiointerp.sound.reading import file_digest, read_audio, read_with_notes, short
+from audiointerp.sound.reading import file_digest, read_audio, read_each, read_with_notes, report_unreadable, short
 
 
 def sine(frequency, rate, seconds=1.0, level=0.5):
@@ -100,6 +100,45 @@ def test_length_limit_can_be_moved(tmp_path):
     with pytest.raises(UnreadableAudioError, match=r"at most 0\.0 minutes"):
         read_audio(path, max_seconds=2.5)
     assert len(read_without_warning(path, max_seconds=3.0)) == 48_000
+
+
+def test_no_length_limit(tmp_path):
+    path = write(tmp_path / "a.wav", sine(440, 16_000, 3.0))
+    assert len(read_without_warning(path, max_seconds=np.inf)) == 48_000
+
+
+@pytest.mark.parametrize("limit", [np.nan, 0, -1.0, -np.inf])
+def test_length_limits_that_are_none(tmp_path, limit):
+    with pytest.raises(ValueError, match="expected more than 0 seconds"):
+        read_audio(write(tmp_path / "a.wav", sine(440, 16_000)), max_seconds=limit)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_many_files_in_their_order_errors_in_place(jobs, capsys):
+    def read(path):
+        if path == "bad":
+            raise UnreadableAudioError("bad: no sound")
+        return path.upper()
+
+    one, two, three = read_each(read, ["a", "bad", "c"], title="letters", jobs=jobs, progress=False)
+    assert (one, three) == ("A", "C") and isinstance(two, UnreadableAudioError)
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_end_the_reading():
+    with pytest.raises(ZeroDivisionError):
+        list(read_each(lambda path: 1 / 0, ["a"], title="numbers"))
+
+
+def test_what_cannot_be_read_is_listed_or_left_out():
+    failures = [UnreadableAudioError(f"{number}.wav: broken") for number in range(12)]
+    with pytest.raises(UnreadableAudioError, match=r"12 of 20 clips cannot be read:\n  0\.wav: broken") as caught:
+        report_unreadable(failures, 20, "raise")
+    assert "9.wav" in str(caught.value) and "10.wav" not in str(caught.value) and "and 2 more" in str(caught.value)
+    with pytest.warns(AudioRepairWarning, match="12 of 20 clips cannot be read"):
+        report_unreadable(failures, 20, "skip")
+    with pytest.raises(UnreadableAudioError):
+        report_unreadable(failures, 12, "skip")
 
 
 def test_short_names_are_a_folder_and_a_file():

@@ -16,7 +16,7 @@ COLUMNS = ["path", "label", "fold", "source", "take", "snr", "evidence", "faint"
 VERSION = 1
 
 
-def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, folder=None):
+def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, folder=None, progress=True):
     """Table of the synthetic clips; they are made first if the cache does not hold them complete and unharmed.
 
     Parameters
@@ -31,6 +31,7 @@ def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, fo
         Not negative. The same seed gives the same files, byte for byte.
     folder : str or pathlib.Path, optional
         Where to keep the set, in a folder of its own named after the settings; by default the cache.
+    progress : bool
 
     Returns
     -------
@@ -69,7 +70,7 @@ def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, fo
         return sound.waveform, sample_rate, columns
 
     name = f"{clips_per_label}x{seconds:g}s-{sample_rate}hz-seed{seed}-v{VERSION}"
-    return load_set("synthetic", name, plan(clips_per_label), make, folder=folder)[COLUMNS]
+    return load_set("synthetic", name, plan(clips_per_label), make, folder=folder, progress=progress)[COLUMNS]
 
 
 def plan(clips_per_label):

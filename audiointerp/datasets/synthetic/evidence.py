@@ -51,19 +51,20 @@ def clean_boxes(boxes, seconds):
     return [box for box in boxes if not any(_within(box, other) for other in boxes if other is not box)]
 
 
-def _within(box, other):
-    return other[0] <= box[0] and box[1] <= other[1] and other[2] <= box[2] and box[3] <= other[3]
-
-
 def inside(axis, spans):
-    inside = np.zeros(len(axis), dtype=bool)
+    """Which points of an axis lie in any of the spans (low, high), their ends included."""
+    found = np.zeros(len(axis), dtype=bool)
     for low, high in spans:
-        inside |= (axis >= low) & (axis <= high)
-    return inside
+        found |= (axis >= low) & (axis <= high)
+    return found
 
 
 def _cells(axis, low, high):
-    inside = (axis >= low) & (axis <= high)
-    if not inside.any() and len(axis) and axis[0] <= high and low <= axis[-1]:
-        inside[np.abs(axis - (low + high) / 2).argmin()] = True
-    return inside
+    found = inside(axis, [(low, high)])
+    if not found.any() and len(axis) and axis[0] <= high and low <= axis[-1]:
+        found[np.abs(axis - (low + high) / 2).argmin()] = True
+    return found
+
+
+def _within(box, other):
+    return other[0] <= box[0] and box[1] <= other[1] and other[2] <= box[2] and box[3] <= other[3]

@@ -24,12 +24,10 @@ SAMPLE_RATE = 22050
 
 #: Level of a signature over the backing, where its evidence lies, in dB; and what each of its instruments differs by.
 SNR_DB = (4.0, 16.0)
-
 SPREAD_DB = 2.0
 
 #: Root mean square of a whole piece in dB (full scale 1), and the highest peak; whatever the genre.
 LEVEL_DB = (-26.0, -16.0)
-
 PEAK = 0.9
 
 HEARD_HZ = (40.0, 10000.0)

@@ -21,11 +21,10 @@ from ...errors import CacheError
 from ...storage.folders import cache_folder
 
 FOLDS = 5
-
 TABLE = "clips.json"
 
 
-def load_set(room, name, rows, make, *, folder=None):
+def load_set(room, name, rows, make, *, folder=None, progress=True):
     """Table of a set; its sounds are made first if the folder does not hold them complete and unharmed.
 
     Parameters
@@ -41,6 +40,7 @@ def load_set(room, name, rows, make, *, folder=None):
         further columns with ``evidence`` and ``faint`` (lists of boxes). Called from several threads.
     folder : str or pathlib.Path, optional
         Where to keep the set, in the folder `name`; by default the cache.
+    progress : bool
 
     Returns
     -------
@@ -56,7 +56,7 @@ def load_set(room, name, rows, make, *, folder=None):
     home = base / name
     finished = _read(home)
     if finished is None:
-        finished = _make(home, rows, make)
+        finished = _make(home, rows, make, progress)
     table = pd.DataFrame(finished)
     table["path"] = [str(home / file) for file in table.pop("file")]
     for column in ("evidence", "faint"):
@@ -73,48 +73,14 @@ def check_set(seed, **number):
         raise ValueError(f"seed={seed!r}: expected a whole number, 0 or larger.")
 
 
-def _make(home, rows, make):
-    """Write all sounds and the table into a temporary folder, then give it its name."""
+def check_range(name, value, low, high):
+    """Raise a ValueError unless `value` is a number from `low` to `high`."""
     try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as made:
-            made = Path(made) / home.name
-            for name in {Path(row["file"]).parent for row in rows}:
-                (made / name).mkdir(parents=True, exist_ok=True)
-            jobs = (joblib.delayed(_write)(made, row, make) for row in rows)
-            results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
-            bar = tqdm(results, total=len(rows), desc="Making synthetic sounds", unit="clip", leave=False, delay=2)
-            rows = list(bar)
-            (made / TABLE).write_text(json.dumps(rows), encoding="utf-8")
-            _put(made, home)
-    except OSError as error:
-        raise CacheError(
-            f"{home}: the synthetic sounds cannot be written ({error.strerror or error}). "
-            "Set AUDIOINTERP_CACHE to a folder you can write to, or free some space."
-        ) from error
-    return rows
-
-
-def _put(made, home):
-    """Put a finished set in its place, unless another process has finished the same one there meanwhile."""
-    if _read(home) is not None:
-        return
-    shutil.rmtree(home, ignore_errors=True)
-    try:
-        made.rename(home)
-    except OSError:
-        if _read(home) is None:
-            raise
-
-
-def _write(home, row, make):
-    """Make one sound, write it, and return its row of the table."""
-    waveform, sample_rate, columns = make(row)
-    buffer = io.BytesIO()
-    soundfile.write(buffer, waveform, sample_rate, subtype="PCM_16", format="WAV")
-    data = buffer.getvalue()
-    (home / row["file"]).write_bytes(data)
-    return {**row, **columns, "crc32": zlib.crc32(data)}
+        fits = low <= value <= high
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"{name}={value!r}: expected a number from {low} to {high}.")
 
 
 def _read(home):
@@ -127,11 +93,45 @@ def _read(home):
     return rows if whole and rows else None
 
 
-def check_range(name, value, low, high):
-    """Raise a ValueError unless `value` is a number from `low` to `high`."""
+def _make(home, rows, make, progress):
+    """Write all sounds and the table into a temporary folder, then give it its name."""
     try:
-        fits = low <= value <= high
-    except TypeError:
-        fits = False
-    if not fits:
-        raise ValueError(f"{name}={value!r}: expected a number from {low} to {high}.")
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".making-", dir=home.parent) as made:
+            made = Path(made) / home.name
+            for name in {Path(row["file"]).parent for row in rows}:
+                (made / name).mkdir(parents=True, exist_ok=True)
+            jobs = (joblib.delayed(_write)(made, row, make) for row in rows)
+            results = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
+            options = {"unit": "clip", "leave": False, "delay": 2, "disable": not progress}
+            rows = list(tqdm(results, "Making synthetic sounds", len(rows), **options))
+            (made / TABLE).write_text(json.dumps(rows), encoding="utf-8")
+            _put(made, home)
+    except OSError as error:
+        raise CacheError(
+            f"{home}: the synthetic sounds cannot be written ({error.strerror or error}). "
+            "Set AUDIOINTERP_CACHE to a folder you can write to, or free some space."
+        ) from error
+    return rows
+
+
+def _write(home, row, make):
+    """Make one sound, write it, and return its row of the table."""
+    waveform, sample_rate, columns = make(row)
+    buffer = io.BytesIO()
+    soundfile.write(buffer, waveform, sample_rate, subtype="PCM_16", format="WAV")
+    data = buffer.getvalue()
+    (home / row["file"]).write_bytes(data)
+    return {**row, **columns, "crc32": zlib.crc32(data)}
+
+
+def _put(made, home):
+    """Put a finished set in its place, unless another process has finished the same one there meanwhile."""
+    if _read(home) is not None:
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    try:
+        made.rename(home)
+    except OSError:
+        if _read(home) is None:
+            raise

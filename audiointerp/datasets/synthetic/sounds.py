@@ -34,9 +34,7 @@ LABELS = tuple(GENERATORS)
 
 #: Sampling rate in Hz: the network front end resamples to 16 kHz and uses nothing above 7.5 kHz.
 SAMPLE_RATE = 16000
-
 SNR_DB = (3.0, 25.0)
-
 PEAK = 0.97
 
 

@@ -15,7 +15,7 @@ COLUMNS = ["path", "label", "fold", "source", "snr", "tempo", "evidence", "faint
 VERSION = 1
 
 
-def load(*, tracks_per_label=10, seconds=30.0, seed=0, folder=None):
+def load(*, tracks_per_label=10, seconds=30.0, seed=0, folder=None, progress=True):
     """Table of the synthetic tracks; they are made first if the cache does not hold them complete and unharmed.
 
     Parameters
@@ -28,6 +28,7 @@ def load(*, tracks_per_label=10, seconds=30.0, seed=0, folder=None):
         Not negative. The same seed gives the same files, byte for byte.
     folder : str or pathlib.Path, optional
         Where to keep the set, in a folder of its own named after the settings; by default the cache.
+    progress : bool
 
     Returns
     -------
@@ -56,7 +57,7 @@ def load(*, tracks_per_label=10, seconds=30.0, seed=0, folder=None):
         return piece.waveform, SAMPLE_RATE, columns | {"evidence": piece.evidence, "faint": piece.faint}
 
     name = f"{tracks_per_label}x{seconds:g}s-seed{seed}-v{VERSION}"
-    return load_set("synthetic_music", name, plan(tracks_per_label), make, folder=folder)[COLUMNS]
+    return load_set("synthetic_music", name, plan(tracks_per_label), make, folder=folder, progress=progress)[COLUMNS]
 
 
 def plan(tracks_per_label):
