@@ -116,6 +116,14 @@ def test_cheap_names_do_not_load_a_network_library():
     assert sorted({"tensorflow", "keras", "librosa", "matplotlib"} & set(loaded)) == []
 
 
+def test_tables_are_voted_on_and_drawn_without_a_network_library():
+    loaded = in_a_fresh_process(
+        "import sys, audiointerp as ai; ai.vote; ai.accuracy; ai.plots.label_counts; ai.plots.accuracy_bars; "
+        "ai.plots.confusion_chart; print(*sys.modules)"
+    ).split()
+    assert sorted({"tensorflow", "keras"} & set(loaded)) == []
+
+
 # Names
 
 
