@@ -155,6 +155,31 @@ def correlation():
     return lambda a, b: np.corrcoef(np.ravel(a), np.ravel(b))[0, 1]
 
 
+@pytest.fixture
+def track_rows(rng):
+    """Rows of three genres, each with six features of its own raised; the rest is noise on very unequal scales."""
+
+    from audiointerp.sound.music import FEATURES
+
+    # As different as in the published table, from the harmonic waveform's mean to the rolloff's variance.
+    scales = np.geomspace(1e-4, 1e6, len(FEATURES))
+
+    def make(n, labels=("blues", "jazz", "metal"), segments=1):
+        own = np.arange(n) // segments % len(labels)
+        values = rng.normal(0, 1, (n, len(FEATURES)))
+        for number in range(len(labels)):
+            values[np.ix_(own == number, range(10 * number, 10 * number + 6))] += 2
+        table = pd.DataFrame(3 * scales + scales * values, columns=FEATURES)
+        clip = np.arange(n) // segments
+        about = {"label": np.array(labels, dtype=object)[own], "fold": clip % 5 + 1, "source": [f"s{c}" for c in clip]}
+        table = pd.concat([pd.DataFrame(about), table], axis=1)
+        if segments == 1:
+            return table.set_index(pd.Index(100 + clip, name="clip"))
+        return table.set_index(pd.MultiIndex.from_arrays([100 + clip, np.arange(n) % segments * 3.0]))
+
+    return make
+
+
 class Cut:
     """An answer that announces all of its content and breaks off after some of it."""
 

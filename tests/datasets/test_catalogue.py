@@ -12,15 +12,7 @@ from audiointerp.datasets.clips import from_folder
 from audiointerp.errors import MissingDataError
 
 
-def make_files(folder, **classes):
-    for label, names in classes.items():
-        (folder / label).mkdir(parents=True)
-        for name in names:
-            (folder / label / name).touch()
-    return folder
-
-
-def test_load_takes_a_folder(tmp_path):
+def test_load_takes_a_folder(make_files, tmp_path):
     make_files(tmp_path, dog=["a.wav"], rain=["b.wav"])
     pd.testing.assert_frame_equal(datasets.load(tmp_path), from_folder(tmp_path))
     pd.testing.assert_frame_equal(datasets.load(str(tmp_path)), from_folder(tmp_path))

@@ -11,14 +11,6 @@ from audiointerp.datasets.splits import split
 from audiointerp.errors import MissingDataError, UnknownLabelError
 
 
-def make_files(folder, **classes):
-    for label, names in classes.items():
-        (folder / label).mkdir(parents=True)
-        for name in names:
-            (folder / label / name).touch()
-    return folder
-
-
 def table(counts, sources=None, folds=None):
     """A clip table with ``counts`` clips per label."""
     labels = np.repeat(list(counts), list(counts.values()))
@@ -32,7 +24,7 @@ def table(counts, sources=None, folds=None):
     )
 
 
-def test_from_folder_reads_label_fold_and_source(tmp_path):
+def test_from_folder_reads_label_fold_and_source(make_files, tmp_path):
     make_files(
         tmp_path, dog=["2-117271-B-0.wav", "1-100032-A.ogg", "bark one.flac"], rain=["1-17367-A-10.wav", "b.MP3"]
     )
@@ -44,7 +36,7 @@ def test_from_folder_reads_label_fold_and_source(tmp_path):
     assert clips["path"].iloc[2] == str(tmp_path.resolve() / "dog" / "bark one.flac")
 
 
-def test_from_folder_order_does_not_depend_on_the_file_system(tmp_path, monkeypatch):
+def test_from_folder_order_does_not_depend_on_the_file_system(make_files, tmp_path, monkeypatch):
     make_files(tmp_path, b=["2.wav", "1.wav", "10.wav"], a=["x.wav"])
     expected = from_folder(tmp_path)
     visible = clips_module._visible
@@ -54,14 +46,14 @@ def test_from_folder_order_does_not_depend_on_the_file_system(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("name", ["2024-01-A.wav", "1-100032-AB.wav", "1-dog-A.wav", "take 1-2-A.wav"])
-def test_names_that_only_look_like_esc_have_no_fold(tmp_path, name):
+def test_names_that_only_look_like_esc_have_no_fold(make_files, tmp_path, name):
     make_files(tmp_path, dog=[name], rain=["r.wav"])
     clips = from_folder(tmp_path)
     assert clips["fold"].tolist() == [0, 0]
     assert clips["source"].iloc[0] == f"dog/{name[:-4]}"
 
 
-def test_every_format_that_can_be_written_is_found(tmp_path):
+def test_every_format_that_can_be_written_is_found(make_files, tmp_path):
     extensions = {".wav", ".ogg", ".flac", ".mp3", ".aiff", ".aif", ".au", ".caf", ".w64", ".opus"}
     make_files(tmp_path, a=[f"sound{extension.upper()}" for extension in extensions], b=["x.wav"])
     assert len(from_folder(tmp_path)) == len(extensions) + 1
@@ -70,7 +62,7 @@ def test_every_format_that_can_be_written_is_found(tmp_path):
     )
 
 
-def test_hidden_files_are_ignored_and_others_are_named(tmp_path):
+def test_hidden_files_are_ignored_and_others_are_named(make_files, tmp_path):
     make_files(tmp_path, dog=["a.wav", ".DS_Store", "._a.wav", "b.m4a"], rain=["r.wav"])
     make_files(tmp_path, **{".cache": ["c.wav"], "__MACOSX": ["d.wav"]})
     (tmp_path / "ATTRIBUTION.txt").touch()
@@ -80,7 +72,7 @@ def test_hidden_files_are_ignored_and_others_are_named(tmp_path):
     assert clips["label"].tolist() == ["dog", "rain"]
 
 
-def test_names_with_spaces_and_accents(tmp_path):
+def test_names_with_spaces_and_accents(make_files, tmp_path):
     decomposed = unicodedata.normalize("NFD", "forêt où il pleut")
     make_files(tmp_path, **{decomposed: ["été 1.wav"], "犬": ["わん.wav"]})
     clips = from_folder(tmp_path)
@@ -88,14 +80,14 @@ def test_names_with_spaces_and_accents(tmp_path):
     assert clips["source"].tolist() == ["forêt où il pleut/été 1", "犬/わん"]
 
 
-def test_empty_class_folder_is_skipped_with_its_name(tmp_path):
+def test_empty_class_folder_is_skipped_with_its_name(make_files, tmp_path):
     make_files(tmp_path, dog=["a.wav"], rain=["b.wav"], wind=[])
     with pytest.warns(UserWarning, match="wind: empty; the class is skipped"):
         clips = from_folder(tmp_path)
     assert clips["label"].tolist() == ["dog", "rain"]
 
 
-def test_sounds_outside_class_folders_are_named(tmp_path):
+def test_sounds_outside_class_folders_are_named(make_files, tmp_path):
     make_files(tmp_path, dog=["a.wav"], rain=["b.wav"])
     (tmp_path / "loose.wav").touch()
     with pytest.warns(UserWarning, match=r"loose\.wav"):
@@ -119,14 +111,14 @@ def test_folder_without_class_folders(tmp_path):
         from_folder(tmp_path)
 
 
-def test_one_class_is_too_few(tmp_path):
+def test_one_class_is_too_few(make_files, tmp_path):
     make_files(tmp_path, dog=["a.wav"])
     with pytest.raises(MissingDataError, match=r"only the class 'dog'.*needs two classes"):
         from_folder(tmp_path)
 
 
 @pytest.mark.filterwarnings("ignore:.*left out")
-def test_one_folder_too_high(tmp_path):
+def test_one_folder_too_high(make_files, tmp_path):
     make_files(tmp_path / "ESC-10", dog=["a.wav"], rain=["b.wav"])
     with pytest.raises(MissingDataError, match=r"Did you mean .*ESC-10"):
         from_folder(tmp_path)

@@ -13,17 +13,6 @@ from audiointerp.layers.probes import probe
 LABELS = ["dog", "rain", "sea"]
 
 
-def scored(rows, labels=LABELS):
-    """A prediction table from (clip, true label, silent, scores)."""
-    table = pd.DataFrame([row[:3] for row in rows], columns=["clip", "label", "silent"])
-    scores = np.array([row[3] for row in rows], dtype=float)
-    table["predicted"] = [labels[i] for i in scores.argmax(axis=1)]
-    table["score"] = scores.max(axis=1)
-    table[labels] = scores
-    table.attrs["labels"] = list(labels)
-    return table
-
-
 def wilson(right, n, z):
     """Wilson 1927, as published."""
     p = right / n
@@ -41,14 +30,7 @@ def test_accuracy_and_its_wilson_interval(right, n, confidence, z):
     np.testing.assert_allclose([result["low"], result["high"]], wilson(right, n, z), atol=1e-9)
 
 
-def random_table(rng, n=300):
-    table = pd.DataFrame({"label": rng.choice(LABELS, n), "predicted": rng.choice(LABELS, n, p=[0.5, 0.3, 0.2])})
-    table[LABELS] = 0.0
-    table.attrs["labels"] = list(LABELS)
-    return table
-
-
-def test_confusion_counts(rng):
+def test_confusion_counts(random_table, rng):
     table = random_table(rng)
     counts = confusion(table)
     crosstab = pd.crosstab(table["label"], table["predicted"])
@@ -61,17 +43,17 @@ def test_confusion_counts(rng):
     assert (counts.index.name, counts.columns.name) == ("true", "predicted")
 
 
-def test_confusion_keeps_classes_that_do_not_occur():
+def test_confusion_keeps_classes_that_do_not_occur(scored):
     table = scored([(0, "dog", False, [0.9, 0.1, 0.0]), (1, "sea", False, [0.6, 0.1, 0.3])])
     assert confusion(table).to_numpy().tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 0]]
 
 
-def test_confusion_with_a_class_that_is_not_known(rng):
+def test_confusion_with_a_class_that_is_not_known(random_table, rng):
     with pytest.raises(UnknownLabelError, match=r"\['sea'\].*knows dog, rain"):
         confusion(random_table(rng), ["dog", "rain"])
 
 
-def test_confused_pairs_are_the_cells_off_the_diagonal(rng):
+def test_confused_pairs_are_the_cells_off_the_diagonal(random_table, rng):
     counts = confusion(random_table(rng))
     pairs = confused_pairs(counts)
     assert list(pairs.columns) == ["true", "predicted", "count", "share"]
@@ -91,7 +73,7 @@ def test_confused_pairs_of_equal_counts_are_ordered_by_share_and_none_gives_no_r
     assert len(nothing) == 0 and list(nothing.columns) == ["true", "predicted", "count", "share"]
 
 
-def test_recall_is_the_share_of_each_true_class(rng):
+def test_recall_is_the_share_of_each_true_class(random_table, rng):
     table = random_table(rng)
     for labels in (LABELS, ["sea", "dog", "rain"]):
         shares = recall(confusion(table, labels))

@@ -20,17 +20,6 @@ def network(small):
     return add_head(keras.Model(inputs, keras.layers.Flatten()(x), name="tiny"), LABELS, small, seed=3)
 
 
-def scored(rows, labels=LABELS):
-    """A prediction table from (clip, true label, silent, scores)."""
-    table = pd.DataFrame([row[:3] for row in rows], columns=["clip", "label", "silent"])
-    scores = np.array([row[3] for row in rows], dtype=float)
-    table["predicted"] = [labels[i] for i in scores.argmax(axis=1)]
-    table["score"] = scores.max(axis=1)
-    table[labels] = scores
-    table.attrs["labels"] = list(labels)
-    return table
-
-
 def test_predict_gives_the_scores_of_the_network(network, toy):
     patches = toy(10, LABELS, per_clip=3)
     table = predict(network, patches, batch_size=4)
@@ -65,7 +54,7 @@ def test_a_class_named_like_a_column_is_an_error(small, toy, name):
         predict(network, toy(2, ["dog", name]))
 
 
-def test_vote_is_the_majority_even_against_a_higher_sum():
+def test_vote_is_the_majority_even_against_a_higher_sum(scored):
     clip = vote(
         scored(
             [
@@ -82,7 +71,7 @@ def test_vote_is_the_majority_even_against_a_higher_sum():
 
 
 @pytest.mark.parametrize("swap", [False, True])
-def test_a_tie_goes_to_the_higher_summed_score(swap):
+def test_a_tie_goes_to_the_higher_summed_score(scored, swap):
     rows = [(0, "dog", False, [0.5, 0.1, 0.4]), (0, "dog", False, [0.1, 0.6, 0.3])]
     assert vote(scored(rows[::-1] if swap else rows)).loc[0, "predicted"] == "rain"
     # sea has the highest sum of all, but no vote
@@ -90,7 +79,7 @@ def test_a_tie_goes_to_the_higher_summed_score(swap):
     assert vote(scored(rows[::-1] if swap else rows)).loc[0, "predicted"] == "rain"
 
 
-def test_votes_equal_a_count_by_hand(rng):
+def test_votes_equal_a_count_by_hand(scored, rng):
     for voters in (1, 2, 3, 4, 6, 17):
         scores = rng.dirichlet([1, 1, 1], size=(40, voters))
         rows = [(clip, "dog", False, one) for clip in range(40) for one in scores[clip]]
@@ -102,7 +91,7 @@ def test_votes_equal_a_count_by_hand(rng):
             assert result.loc[clip, "score"] == pytest.approx(counts.max() / voters)
 
 
-def test_silent_patches_do_not_vote_unless_asked_to():
+def test_silent_patches_do_not_vote_unless_asked_to(scored):
     rows = [
         (0, "dog", False, [0.9, 0.1, 0.0]),
         (0, "dog", True, [0.0, 0.2, 0.8]),
@@ -114,7 +103,7 @@ def test_silent_patches_do_not_vote_unless_asked_to():
     assert (clip.loc[0, "predicted"], clip.loc[0, "patches"]) == ("sea", 3)
 
 
-def test_a_clip_of_silent_patches_only_is_decided_by_them():
+def test_a_clip_of_silent_patches_only_is_decided_by_them(scored):
     rows = [
         (0, "dog", True, [0.1, 0.8, 0.1]),
         (0, "dog", True, [0.1, 0.8, 0.1]),
@@ -136,15 +125,8 @@ def test_vote_keeps_the_order_of_clips_and_what_is_known_of_them(network, toy):
     assert score_columns(clips) == LABELS
 
 
-def random_table(rng, n=300):
-    table = pd.DataFrame({"label": rng.choice(LABELS, n), "predicted": rng.choice(LABELS, n, p=[0.5, 0.3, 0.2])})
-    table[LABELS] = 0.0
-    table.attrs["labels"] = list(LABELS)
-    return table
-
-
 @pytest.mark.filterwarnings("error::FutureWarning", "error::DeprecationWarning")
-def test_tables_are_made_without_deprecated_calls(rng):
+def test_tables_are_made_without_deprecated_calls(random_table, rng):
     table = random_table(rng).assign(clip=np.arange(300) // 3, silent=False)
     confused_pairs(sort_by_recall(confusion(vote(table))))
 
@@ -167,12 +149,12 @@ MISTAKEN = [
 ]
 
 
-def test_mistakes_leave_silent_patches_out_and_name_those_there_are():
+def test_mistakes_leave_silent_patches_out_and_name_those_there_are(scored):
     with pytest.raises(UnknownLabelError, match=r"\(rain for sea\).*dog for rain, sea for dog"):
         mistakes(scored(MISTAKEN), "rain", "sea")
 
 
-def test_mistakes_of_a_network_that_makes_none():
+def test_mistakes_of_a_network_that_makes_none(scored):
     with pytest.raises(UnknownLabelError, match="Mistakes there are: none"):
         mistakes(scored(MISTAKEN[5:]))
 
@@ -209,6 +191,6 @@ def test_precision_is_part_of_what_is_cached(network, toy, precision, own_cache)
     assert len(list((own_cache / "scores").iterdir())) == (1 if precision == "float32" else 2)
 
 
-def test_mistakes_are_the_patches_of_the_confusion_of_most_clips_surest_first():
+def test_mistakes_are_the_patches_of_the_confusion_of_most_clips_surest_first(scored):
     assert list(mistakes(scored(MISTAKEN)).index) == [1, 0]
     assert list(mistakes(scored(MISTAKEN), "sea", "dog").index) == [3, 4, 2]

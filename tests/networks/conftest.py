@@ -1,5 +1,6 @@
 """Layers written out in NumPy, to hold the networks against."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -46,3 +47,15 @@ def halve():
         return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
     return compute
+
+
+@pytest.fixture(scope="session")
+def body():
+    """Function that makes a small network without a head."""
+
+    def body(shape=(32, 16, 1)):
+        inputs = keras.Input(shape)
+        x = keras.layers.Conv2D(3, 3, strides=4, activation="relu", name="conv")(inputs)
+        return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="embedding")(x), name="tiny")
+
+    return body

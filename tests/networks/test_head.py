@@ -14,14 +14,8 @@ from audiointerp.sound.patches import Patches
 LABELS = ["dog", "crying baby", "Türklingel"]
 
 
-def body(shape=(32, 16, 1)):
-    inputs = keras.Input(shape)
-    x = keras.layers.Conv2D(3, 3, strides=4, activation="relu", name="conv")(inputs)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="embedding")(x), name="tiny")
-
-
 @pytest.fixture
-def network(small):
+def network(body, small):
     return add_head(body(), LABELS, small, seed=1)
 
 
@@ -39,7 +33,7 @@ def test_scores_are_the_softmax_of_a_dense_layer_on_the_embedding(network, rng):
     np.testing.assert_allclose(network.predict(x, verbose=0), expected, atol=1e-6)
 
 
-def test_head_is_new_and_follows_its_seed(network, small):
+def test_head_is_new_and_follows_its_seed(body, network, small):
     tiny = body()
     kernels = [add_head(tiny, LABELS, small, seed=s).get_layer("FCFinal").get_weights()[0] for s in (1, 1, 2)]
     np.testing.assert_array_equal(kernels[0], kernels[1])
@@ -48,7 +42,7 @@ def test_head_is_new_and_follows_its_seed(network, small):
 
 
 @pytest.mark.parametrize("labels", [[], ["dog"], ["dog", "cat", "dog"]])
-def test_head_needs_two_different_labels(labels):
+def test_head_needs_two_different_labels(body, labels):
     with pytest.raises(UnknownLabelError, match="at least two class names"):
         add_head(body(), labels)
 
@@ -72,7 +66,7 @@ def test_label_index(network):
         label_index(network, "cat")
 
 
-def test_patches_that_fit_pass(network, toy):
+def test_patches_that_fit_pass(body, network, toy):
     check_patches(network, toy(2))
     check_patches(foreign(), toy(2))
     check_patches(body((None, None, 1)), toy(2))
@@ -90,7 +84,7 @@ def test_networks_with_two_inputs_are_refused(toy):
         check_patches(keras.Model(two, keras.layers.Add()(two)), toy(2))
 
 
-def test_patches_of_another_front_end_are_refused():
+def test_patches_of_another_front_end_are_refused(body):
     network = add_head(body((96, 64, 1)), LABELS, VGGISH)
     data, table = np.zeros((1, 96, 64), np.float32), pd.DataFrame({"clip": [0]})
     check_patches(network, Patches(data, table, VGGISH))

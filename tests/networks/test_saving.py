@@ -19,14 +19,8 @@ from audiointerp.sound.frontend import SOUNDNET, WaveformFrontEnd
 LABELS = ["dog", "crying baby", "Türklingel"]
 
 
-def body(shape=(32, 16, 1)):
-    inputs = keras.Input(shape)
-    x = keras.layers.Conv2D(3, 3, strides=4, activation="relu", name="conv")(inputs)
-    return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="embedding")(x), name="tiny")
-
-
 @pytest.fixture
-def network(small):
+def network(body, small):
     return add_head(body(), LABELS, small, seed=1)
 
 

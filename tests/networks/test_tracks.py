@@ -20,34 +20,10 @@ QUICK = Recipe(epochs=12, batch_size=16, learning_rate=3e-3, drop_period=6, vali
 SMALL = {"hidden": (16,), "dropout": 0.25}
 
 
-# As different as they are in the published table: the mean of the harmonic waveform, and the variance of the rolloff.
-SCALES = np.geomspace(1e-4, 1e6, len(FEATURES))
-
-
-@pytest.fixture
-def songs(rng):
-    """Rows of three genres, each with six features of its own raised; the rest is noise on very unequal scales."""
-
-    def make(n, labels=LABELS, segments=1):
-        own = np.arange(n) // segments % len(labels)
-        values = rng.normal(0, 1, (n, len(FEATURES)))
-        for number in range(len(labels)):
-            values[np.ix_(own == number, range(10 * number, 10 * number + 6))] += 2
-        table = pd.DataFrame(3 * SCALES + SCALES * values, columns=FEATURES)
-        clip = np.arange(n) // segments
-        about = {"label": np.array(labels, dtype=object)[own], "fold": clip % 5 + 1, "source": [f"s{c}" for c in clip]}
-        table = pd.concat([pd.DataFrame(about), table], axis=1)
-        if segments == 1:
-            return table.set_index(pd.Index(100 + clip, name="clip"))
-        return table.set_index(pd.MultiIndex.from_arrays([100 + clip, np.arange(n) % segments * 3.0]))
-
-    return make
-
-
 @pytest.mark.parametrize("hidden", [(), (8,), (8, 5)])
-def test_scores_are_those_of_dense_layers_on_scaled_features(songs, hidden):
+def test_scores_are_those_of_dense_layers_on_scaled_features(track_rows, hidden):
     """Layer by layer by hand; dropout does nothing outside the training."""
-    train, test = songs(40), songs(9)
+    train, test = track_rows(40), track_rows(9)
     network = track_network(train, hidden=hidden, dropout=0.5)
     mean, variance = train[FEATURES].mean(), train[FEATURES].var(ddof=0)
     x = ((test[FEATURES] - mean) / np.sqrt(variance)).to_numpy()
@@ -62,18 +38,18 @@ def test_scores_are_those_of_dense_layers_on_scaled_features(songs, hidden):
     np.testing.assert_allclose(predict_tracks(network, test)[LABELS], expected, atol=1e-5)
 
 
-def test_units_do_not_matter(songs):
-    train, test = songs(60), songs(20)
+def test_units_do_not_matter(track_rows):
+    train, test = track_rows(60), track_rows(20)
     factors = pd.Series(np.geomspace(1e4, 1e-4, len(FEATURES)), FEATURES)
     plain = classify_tracks(train, test, QUICK, cache=False, **SMALL)
     scaled = [rows.assign(**(rows[FEATURES] * factors - 2 * factors)) for rows in (train, test)]
     np.testing.assert_allclose(classify_tracks(*scaled, QUICK, cache=False, **SMALL)[LABELS], plain[LABELS], atol=2e-3)
 
 
-def test_it_carries_its_labels_its_features_and_its_front_end(songs, tmp_path):
-    train = songs(30)
+def test_it_carries_its_labels_its_features_and_its_front_end(track_rows, tmp_path):
+    train = track_rows(30)
     network = track_network(train, ["metal", "rock", "blues", "jazz"])
-    again = load_network(save_network(network, tmp_path / "songs.keras"))
+    again = load_network(save_network(network, tmp_path / "track_rows.keras"))
     for each in (network, again, keras.models.clone_model(network)):
         assert labels_of(each) == ["metal", "rock", "blues", "jazz"]
         assert features_of(each) == FEATURES and frontend_of(each) == TRACK
@@ -81,8 +57,8 @@ def test_it_carries_its_labels_its_features_and_its_front_end(songs, tmp_path):
     pd.testing.assert_frame_equal(predict_tracks(network, train), predict_tracks(again, train))
 
 
-def test_a_feature_that_does_not_vary_in_training_does_not_explode(songs):
-    train, test = songs(40).assign(tempo=120.0), songs(10).assign(tempo=121.0)
+def test_a_feature_that_does_not_vary_in_training_does_not_explode(track_rows):
+    train, test = track_rows(40).assign(tempo=120.0), track_rows(10).assign(tempo=121.0)
     network = track_network(train)
     scores = predict_tracks(network, test)[LABELS]
     expected = predict_tracks(network, test.assign(tempo=120.0))[LABELS]
@@ -90,17 +66,17 @@ def test_a_feature_that_does_not_vary_in_training_does_not_explode(songs):
 
 
 @pytest.mark.parametrize("options", [{"hidden": (8, 0)}, {"dropout": 1.0}, {"dropout": -0.1}, {"decay": -1.0}], ids=str)
-def test_options_out_of_range(songs, options):
+def test_options_out_of_range(track_rows, options):
     with pytest.raises(ValueError, match="expected sizes of 1 or more"):
-        track_network(songs(9), **options)
+        track_network(track_rows(9), **options)
 
 
-def test_a_network_on_something_else(songs, small):
+def test_a_network_on_something_else(track_rows, small):
     inputs = keras.Input((small.frames, small.mels, 1))
     other = add_head(keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs), name="other"), LABELS, small)
     for use in (
-        lambda: predict_tracks(other, songs(3)),
-        lambda: fit_track_network(other, songs(3), songs(3), progress=False),
+        lambda: predict_tracks(other, track_rows(3)),
+        lambda: fit_track_network(other, track_rows(3), track_rows(3), progress=False),
     ):
         with pytest.raises(PatchShapeError, match=r"'other' takes .*, not track features"):
             use()

@@ -26,36 +26,12 @@ QUICK = Recipe(epochs=12, batch_size=16, learning_rate=3e-3, drop_period=6, vali
 SMALL = {"hidden": (16,), "dropout": 0.25}
 
 
-# As different as they are in the published table: the mean of the harmonic waveform, and the variance of the rolloff.
-SCALES = np.geomspace(1e-4, 1e6, len(FEATURES))
-
-
-@pytest.fixture
-def songs(rng):
-    """Rows of three genres, each with six features of its own raised; the rest is noise on very unequal scales."""
-
-    def make(n, labels=LABELS, segments=1):
-        own = np.arange(n) // segments % len(labels)
-        values = rng.normal(0, 1, (n, len(FEATURES)))
-        for number in range(len(labels)):
-            values[np.ix_(own == number, range(10 * number, 10 * number + 6))] += 2
-        table = pd.DataFrame(3 * SCALES + SCALES * values, columns=FEATURES)
-        clip = np.arange(n) // segments
-        about = {"label": np.array(labels, dtype=object)[own], "fold": clip % 5 + 1, "source": [f"s{c}" for c in clip]}
-        table = pd.concat([pd.DataFrame(about), table], axis=1)
-        if segments == 1:
-            return table.set_index(pd.Index(100 + clip, name="clip"))
-        return table.set_index(pd.MultiIndex.from_arrays([100 + clip, np.arange(n) % segments * 3.0]))
-
-    return make
-
-
 def weights_equal(one, two):
     return all(np.array_equal(a, b) for a, b in zip(one.get_weights(), two.get_weights(), strict=True))
 
 
-def test_it_learns_what_was_not_shown(songs):
-    train, test = songs(150), songs(60)
+def test_it_learns_what_was_not_shown(track_rows):
+    train, test = track_rows(150), track_rows(60)
     network = track_network(train, **SMALL)
     before = network.get_weights()
     trained, history = fit_track_network(network, train, test, QUICK, progress=False)
@@ -68,22 +44,22 @@ def test_it_learns_what_was_not_shown(songs):
     )
 
 
-def test_labels_without_meaning_are_not_learned(songs, rng):
-    train, test = songs(120), songs(60)
+def test_labels_without_meaning_are_not_learned(track_rows, rng):
+    train, test = track_rows(120), track_rows(60)
     train["label"] = rng.permutation(train["label"])
     assert accuracy(classify_tracks(train, test, QUICK, cache=False, **SMALL))["accuracy"] < 0.6
 
 
-def test_test_rows_do_not_change_the_network(songs):
-    train, test = songs(60), songs(30)
+def test_test_rows_do_not_change_the_network(track_rows):
+    train, test = track_rows(60), track_rows(30)
     both = classify_tracks(train, test, QUICK, cache=False, **SMALL)
     shifted = test.assign(tempo=test["tempo"] * 100)
     half = classify_tracks(train, pd.concat([test[:15], shifted[15:]]), QUICK, cache=False, **SMALL)
     np.testing.assert_allclose(half[LABELS][:15], both[LABELS][:15], atol=1e-6)
 
 
-def test_one_seed_gives_one_network(songs):
-    train, test = songs(48), songs(12)
+def test_one_seed_gives_one_network(track_rows):
+    train, test = track_rows(48), track_rows(12)
     assert digest(track_network(train, seed=3)) == digest(track_network(train, seed=3))
     assert digest(track_network(train, seed=3)) != digest(track_network(train, seed=4))
     few = Recipe(epochs=2, batch_size=16)
@@ -98,8 +74,8 @@ def test_one_seed_gives_one_network(songs):
         assert np.abs(other[LABELS] - twins[0][LABELS]).to_numpy().max() > 1e-3
 
 
-def test_the_second_time_it_comes_from_the_cache(songs, monkeypatch, capsys):
-    train, test = songs(48), songs(12)
+def test_the_second_time_it_comes_from_the_cache(track_rows, monkeypatch, capsys):
+    train, test = track_rows(48), track_rows(12)
     first, history = fit_track_network(track_network(train, **SMALL), train, test, QUICK, progress=False)
     monkeypatch.setattr(keras.Model, "train_on_batch", lambda *_: pytest.fail("trained again"))
     second, again = fit_track_network(track_network(train, **SMALL), train, test, QUICK)
@@ -113,9 +89,9 @@ def test_the_second_time_it_comes_from_the_cache(songs, monkeypatch, capsys):
             fit_track_network(track_network(train, **SMALL), *other, QUICK, progress=False)
 
 
-def test_an_interrupted_training_ends_as_if_it_had_not_been(songs, monkeypatch):
+def test_an_interrupted_training_ends_as_if_it_had_not_been(track_rows, monkeypatch):
     """The random numbers of dropout go on too."""
-    train, test = songs(48), songs(12)
+    train, test = track_rows(48), track_rows(12)
     network = track_network(train, hidden=(16, 8), dropout=0.5)
     whole, _ = fit_track_network(network, train, test, QUICK, cache=False, progress=False)
     original, steps = keras.Model.train_on_batch, []
@@ -139,8 +115,8 @@ def test_an_interrupted_training_ends_as_if_it_had_not_been(songs, monkeypatch):
 # Tables
 
 
-def test_predictions_of_songs(songs):
-    rows = songs(9)
+def test_predictions_of_songs(track_rows):
+    rows = track_rows(9)
     table = predict_tracks(track_network(rows), rows)
     assert list(table.columns) == ["clip", "label", "fold", "source", "silent", "predicted", "score", *LABELS]
     assert list(table.index) == list(range(9)) and list(table["clip"]) == list(rows.index)
@@ -154,8 +130,8 @@ def test_predictions_of_songs(songs):
     assert list(vote(table)["predicted"]) == list(table["predicted"])
 
 
-def test_segments_vote_for_their_song(songs):
-    train, test = songs(120, segments=4), songs(60, segments=4)
+def test_segments_vote_for_their_song(track_rows):
+    train, test = track_rows(120, segments=4), track_rows(60, segments=4)
     table = classify_tracks(train, test, QUICK, cache=False, **SMALL)
     assert list(table.columns[:2]) == ["clip", "start"]
     assert list(table["start"][:5]) == [0, 3, 6, 9, 0] and list(table["clip"][:5]) == [100] * 4 + [101]
@@ -167,30 +143,30 @@ def test_segments_vote_for_their_song(songs):
     assert accuracy(songs_voted)["accuracy"] >= accuracy(table)["accuracy"] > 0.8
 
 
-def test_silent_segments_do_not_vote(songs):
-    rows = songs(12, segments=4)
+def test_silent_segments_do_not_vote(track_rows):
+    rows = track_rows(12, segments=4)
     rows.iloc[[0, 1, 2, 5], rows.columns.get_loc("rms_mean")] = 0.0
     table = predict_tracks(track_network(rows), rows)
     assert list(table.index[table["silent"]]) == [0, 1, 2, 5]
     assert list(vote(table)["patches"]) == [1, 3, 4]
 
 
-def test_order_of_columns_and_further_ones_do_not_matter(songs):
-    rows = songs(8)
+def test_order_of_columns_and_further_ones_do_not_matter(track_rows):
+    rows = track_rows(8)
     network = track_network(rows)
     expected = predict_tracks(network, rows)
     pd.testing.assert_frame_equal(predict_tracks(network, rows[rows.columns[::-1]].assign(filtered="test")), expected)
 
 
-def test_songs_without_labels_are_classified(songs):
-    rows = songs(8)
+def test_songs_without_labels_are_classified(track_rows):
+    rows = track_rows(8)
     table = predict_tracks(track_network(rows), rows[FEATURES].rename_axis("track"))
     assert list(table.columns) == ["clip", "silent", "predicted", "score", *LABELS]
 
 
-def test_recipe_follows_the_seed(songs):
+def test_recipe_follows_the_seed(track_rows):
     assert track_recipe(7) == replace(track_recipe(), seed=7) and track_recipe().trainable == "all"
-    train, test = songs(48), songs(12)
+    train, test = track_rows(48), track_rows(12)
     own = classify_tracks(train, test, seed=7, hidden=(8,))
     pd.testing.assert_frame_equal(own, classify_tracks(train, test, track_recipe(7), seed=7, hidden=(8,)))
 
@@ -198,8 +174,8 @@ def test_recipe_follows_the_seed(songs):
 # Bad input
 
 
-def test_tables_that_cannot_be_used(songs):
-    rows = songs(9)
+def test_tables_that_cannot_be_used(track_rows):
+    rows = track_rows(9)
     network = track_network(rows)
     bad = rows.copy()
     bad.loc[102, "mfcc3_var"] = np.nan
@@ -220,8 +196,8 @@ def test_tables_that_cannot_be_used(songs):
                 use(table)
 
 
-def test_labels_that_cannot_be_used(songs):
-    rows = songs(9)
+def test_labels_that_cannot_be_used(track_rows):
+    rows = track_rows(9)
     network = track_network(rows)
     for table in (rows.drop(columns="label"), rows.assign(label=[*LABELS * 2, "jazz", None, "blues"])):
         for use in (track_network, lambda table: fit_track_network(network, table, rows, progress=False)):
@@ -235,7 +211,7 @@ def test_labels_that_cannot_be_used(songs):
         predict_tracks(track_network(rows, ["score", "jazz"]), rows)
 
 
-def test_a_recipe_for_the_head_alone_is_refused(songs):
-    rows = songs(20)
+def test_a_recipe_for_the_head_alone_is_refused(track_rows):
+    rows = track_rows(20)
     with pytest.raises(ValueError, match="trainable='head': a network on track features is trained as a whole"):
         fit_track_network(track_network(rows), rows, rows, Recipe(trainable="head"), progress=False)
