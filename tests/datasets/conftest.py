@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(scope="session")
 def make_files():
-        def make_files(folder, **classes):
+    def make_files(folder, **classes):
         for label, names in classes.items():
             (folder / label).mkdir(parents=True)
             for name in names:

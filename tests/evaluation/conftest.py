@@ -9,7 +9,7 @@ LABELS = ["dog", "rain", "sea"]
 
 @pytest.fixture(scope="session")
 def scored():
-        def scored(rows, labels=LABELS):
+    def scored(rows, labels=LABELS):
         """A prediction table from (clip, true label, silent, scores)."""
         table = pd.DataFrame([row[:3] for row in rows], columns=["clip", "label", "silent"])
         scores = np.array([row[3] for row in rows], dtype=float)
@@ -24,7 +24,7 @@ def scored():
 
 @pytest.fixture(scope="session")
 def random_table():
-        def random_table(rng, n=300):
+    def random_table(rng, n=300):
         table = pd.DataFrame({"label": rng.choice(LABELS, n), "predicted": rng.choice(LABELS, n, p=[0.5, 0.3, 0.2])})
         table[LABELS] = 0.0
         table.attrs["labels"] = list(LABELS)
