@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -96,6 +97,18 @@ def patches_of():
             index=100 + 10 * np.arange(n),
         )
         return Patches(data, table, FrontEnd(frames=shape[0], mels=shape[1]))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def with_cells():
+    """The same patches with other values in some cells."""
+
+    def build(patches, cells, values):
+        data = np.array(patches.data)
+        data[cells] = values
+        return replace(patches, data=data)
 
     return build
 

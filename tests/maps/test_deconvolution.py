@@ -214,11 +214,10 @@ def test_strongest_examples(patches_of):
     assert list(strongest_examples(network, patches, "first", 0, most=2, batch_size=3).index) == [110, 130]
 
 
-def test_equals_stand_in_order(patches_of):
+def test_equals_stand_in_order(patches_of, with_cells):
     network = stack(layers.Conv2D(1, 1, name="first"))
     network.set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
-    patches = patches_of(n=4)
-    patches.data[:, 4, 4] = [50, 60, 60, 50]
+    patches = with_cells(patches_of(n=4), np.s_[:, 4, 4], [50, 60, 60, 50])
     assert list(strongest_examples(network, patches, "first", 0, most=3).index) == [110, 120, 100]
 
 
@@ -270,7 +269,7 @@ def test_box_against_changing_each_cell(body, shape):
         np.testing.assert_array_equal(np.flatnonzero(within), np.arange(columns[0], columns[-1] + 1))
 
 
-def test_two_ways(patches_of):
+def test_two_ways(patches_of, with_cells):
     """A residual block: both ways come back and are added; the box holds the wider one."""
     inputs = keras.Input((*SHAPE, 1))
     wide = layers.Conv2D(1, 5, padding="same", use_bias=False, name="wide")(inputs)
@@ -283,8 +282,8 @@ def test_two_ways(patches_of):
     activation = np.maximum(output_of(network, "last", patches)[0, ..., 0], 0)
     found = deconvolve(network, patches, "last", 0)
     np.testing.assert_allclose(found[0], activation + alone(activation, kernel), atol=1e-4)
-    patches.data[:] = 0
-    patches.data[0, 20, 10] = 100 * np.sign(kernel[2, 2] + 1)
+    silent = with_cells(patches, np.s_[:], 0)
+    patches = with_cells(silent, (0, 20, 10), 100 * np.sign(kernel[2, 2] + 1))
     row = strongest_examples(network, patches, "last", 0).iloc[0]
     assert round((row.stop_s - row.start_s) / 0.01) == 5
 

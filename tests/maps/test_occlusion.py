@@ -67,13 +67,14 @@ def test_inner_and_border_cells_are_covered_alike():
 
 @pytest.mark.parametrize("shape", SHAPES[:3])
 @pytest.mark.parametrize("fill", ["mean", "silence", 0.5])
-def test_planted_square(shape, fill, linear_of, patches_of):
+def test_planted_square(shape, fill, linear_of, patches_of, with_cells):
     """Logit = mean over a square: what a mask takes away is known, and nothing outside the masks' reach counts."""
     top, left, height, width = 10, 6, 8, 6
     weights = np.zeros((*shape, 2))
     weights[top : top + height, left : left + width, 1] = 1 / (height * width)
     patches = patches_of(shape, n=1)
-    patches.data[:, top : top + height, left : left + width] += 10
+    square = np.s_[:, top : top + height, left : left + width]
+    patches = with_cells(patches, square, patches.data[square] + 10)
     mask, stride = (4, 3), (1, 1)
     maps = occlusion(linear_of(weights), patches, mask=mask, stride=stride, fill=fill, score="logit", **FLOAT32)
     values, data = maps.sel(label="class1").values[0], patches.data[0]

@@ -22,9 +22,10 @@ def test_grid_cells_are_rectangles(patches_of):
     assert region[-1, -1] == 47
 
 
-def test_superpixels(patches_of):
+def test_superpixels(patches_of, with_cells):
     patches = patches_of((96, 64), n=2)
-    patches.data[0, 30:50, 10:40] += 20
+    box = np.s_[0, 30:50, 10:40]
+    patches = with_cells(patches, box, patches.data[box] + 20)
     region = regions_of(patches, "superpixels", 30)
     for one in region:
         np.testing.assert_array_equal(np.unique(one), np.arange(one.max() + 1))
@@ -34,9 +35,8 @@ def test_superpixels(patches_of):
     assert not set(region[0][inside]) & set(region[0][~inside])
 
 
-def test_superpixels_of_silence(patches_of):
-    patches = patches_of((96, 64), n=1)
-    patches.data[:] = -4.6
+def test_superpixels_of_silence(patches_of, with_cells):
+    patches = with_cells(patches_of((96, 64), n=1), np.s_[:], -4.6)
     assert regions_of(patches, "superpixels").max() > 5
 
 
