@@ -3,11 +3,13 @@
 import time
 import warnings
 from contextlib import contextmanager
+from functools import partial
 
 import joblib
 import keras
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 from tqdm import tqdm
 
 from ..errors import WeightsError
@@ -78,8 +80,14 @@ def fit(
             print_progress(finished[1], recipe.validate_every)
         return finished
     arrays = inputs() if callable(inputs) else inputs
-    with one_after_another(), quiet_retracing():
-        learner, history = _train(network, arrays, targets, recipe, loss, augment, folder, progress)
+    train = partial(_train, network, arrays, targets, recipe, loss, augment, folder, progress)
+    with quiet_retracing():
+        try:
+            with one_after_another():
+                learner, history = train()
+        except tf.errors.UnimplementedError:  # before the first step: TensorFlow has rewritten a large sum in its way
+            with one_after_another(rewritten=False):
+                learner, history = train()
     trained = finish(learner) if finish else copy_of(network, learner)  # without the optimizer
     if cache:
         write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
@@ -90,10 +98,16 @@ def fit(
 
 
 @contextmanager
-def one_after_another():
+def one_after_another(*, rewritten=True):
     """Operations run one after another while this lasts, each on all cores.
 
     Side by side, TensorFlow adds up gradients in an order of chance: one seed would not give one result.
+
+    Parameters
+    ----------
+    rewritten : bool
+        Whether TensorFlow may rewrite what it runs. To save memory it makes some large sums a kind of variable that
+        cannot run so: `tensorflow.errors.UnimplementedError`.
 
     Warns
     -----
@@ -107,8 +121,16 @@ def one_after_another():
         warnings.warn(text + "Set TF_NUM_INTEROP_THREADS=1 before Python starts.", RuntimeWarning, stacklevel=3)
         yield
         return
-    with executor("SINGLE_THREADED_EXECUTOR"):
-        yield
+    before = tf.config.optimizer.get_experimental_options()
+    try:
+        if not rewritten:
+            tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+        with executor("SINGLE_THREADED_EXECUTOR"):
+            yield
+    finally:
+        if not rewritten:
+            before = {"disable_meta_optimizer": False} | before
+            tf.config.optimizer.set_experimental_options(before)
 
 
 def print_progress(history, validate_every=50):
