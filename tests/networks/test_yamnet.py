@@ -229,7 +229,7 @@ def test_real_weights_hear_the_dogs_of_esc10(real_data):
     patches = make_patches(clips[clips["label"] == "dog"], YAMNET, overlap=0)
     network = yamnet(LABELS)
     features = keras.Model(network.input, network.get_layer("embedding").output).predict(
-        patches.data[..., None], progress=0
+        patches.data[..., None], verbose=0
     )
     with h5py.File(Path(real_data, "weights", "yamnet.h5")) as file:
         kernel, bias = (file[f"logits/logits/{name}:0"][()] for name in ("kernel", "bias"))
