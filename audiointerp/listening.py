@@ -395,13 +395,6 @@ def write(heard, path, *, subtype="PCM_16"):
     -------
     dict of Path
         By name: `clip`, `kept`, `left_out`.
-
-    Raises
-    ------
-    OSError
-        If they cannot be written; nothing half-written stays behind.
-    ValueError
-        If there is no such subtype.
     """
     path = Path(path)
     folder, prefix = (path.parent, f"{path.stem}_") if path.suffix.lower() == ".wav" else (path, "")

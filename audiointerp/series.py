@@ -57,18 +57,7 @@ PROFILES = {
 def profile_parameters(profile):
     """Parameters that a profile puts into the notebooks.
 
-    Parameters
-    ----------
-    profile : {"demo", "recorded", "full"}
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    MissingDataError
-        If there is no such profile, or `recorded` is asked for without ``AUDIOINTERP_DATA``.
+    A MissingDataError if there is no such profile, or `recorded` is asked for without ``AUDIOINTERP_DATA``.
     """
     if profile not in PROFILES:
         raise MissingDataError(f"profile {profile!r}: expected one of {', '.join(PROFILES)}.")
@@ -101,18 +90,9 @@ FOLDER = re.compile(r"^\S*[/\\](?=[^/\\\s]+\.py:\d+: \w*Warning)")
 
 
 def find_scripts(only=(), scripts=SCRIPTS):
-    """Paths of the notebooks' scripts in reading order.
+    """Paths of the notebooks' scripts in reading order: those of some numbers (``"04"``) or names, or all of them.
 
-    Parameters
-    ----------
-    only : sequence of str
-        Numbers (``"04"``) or names; all of them if empty.
-    scripts : path
-
-    Raises
-    ------
-    MissingDataError
-        If the folder or a notebook is not there.
+    A MissingDataError if the folder or a notebook is not there.
     """
     found = sorted(Path(scripts).glob("[0-9][0-9]_*.py"))
     if not found:
@@ -172,22 +152,9 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
 
 
 def execute(script, parameters, log=os.devnull):
-    """Run one script as a notebook.
+    """Run one script as a notebook: what it became, as far as it ran, and its error, empty if it ran to its end.
 
-    Parameters
-    ----------
-    script : path
-    parameters : dict
-        Those that it does not have are left out.
-    log : path
-        Gets what its kernel writes to the terminal, at the end.
-
-    Returns
-    -------
-    notebook : nbformat.NotebookNode
-        As far as it ran.
-    error : str
-        Empty if it ran to its end.
+    Parameters that it does not have are left out; the log gets at its end what the kernel writes to the terminal.
     """
     import jupytext
     import nbformat

@@ -119,18 +119,7 @@ def load_esc10(folder=None, *, download=True, progress=True):
 
 
 def load_esc50(folder=None, *, download=True, progress=True):
-    """ESC-50: 2,000 clips of 50 classes.
-
-    Looked for as `load_esc10` does. Parameters and errors are the same; the download is one archive of 600 MB.
-
-    Returns
-    -------
-    pandas.DataFrame [2000 clips]
-
-    References
-    ----------
-    K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015. CC BY-NC 3.0.
-    """
+    """ESC-50: 2,000 clips of 50 classes, CC BY-NC 3.0; as `load_esc10`, but the download is one archive of 600 MB."""
     return _load("esc50", folder, download, progress)
 
 
@@ -165,23 +154,10 @@ def download_esc50(folder=None, *, progress=True):
 
 
 def from_esc_layout(folder, esc10=False):
-    """Clip table of a folder in ESC-50's official layout: ``audio/*.wav`` and ``meta/esc50.csv``.
+    """Clip table of a folder in ESC-50's official layout (``audio``, ``meta/esc50.csv``), or of its clips of ESC-10.
 
-    Parameters
-    ----------
-    folder : str or path
-    esc10 : bool
-        Only the clips of ESC-10.
-
-    Returns
-    -------
-    pandas.DataFrame [clips]
-        Sorted by label, then by file name; ``source`` is the number of the Freesound recording.
-
-    Raises
-    ------
-    MissingDataError
-        If the table cannot be read or clips that it lists are not there.
+    Sorted by label, then by file name; ``source`` is the number of the Freesound recording. A MissingDataError if the
+    table cannot be read or clips that it lists are not there.
     """
     folder = Path(folder).expanduser().resolve()
     name = "esc10" if esc10 else "esc50"
@@ -206,18 +182,8 @@ def from_esc_layout(folder, esc10=False):
 def category_name(folder_name):
     """ESC-50's name of a category, from the name of its folder in any of the published editions.
 
-    Parameters
-    ----------
-    folder_name : str
-
-    Returns
-    -------
-    str
-
     Examples
     --------
-    >>> category_name("001 - Dog bark")
-    'dog'
     >>> category_name("404 - Door - wood creaks")
     'door_wood_creaks'
     """

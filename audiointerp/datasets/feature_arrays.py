@@ -7,20 +7,9 @@ from .esc import ESC50_GROUPS
 
 
 def as_features(values, clips, name):
-    """Numbers of one layer with all that is known of their clips.
+    """One layer's values [clips, neurons] as a DataArray [clip, neuron] with all that the table knows of its clips.
 
-    Parameters
-    ----------
-    values : array [clips, neurons]
-    clips : pandas.DataFrame
-        `label`, `fold`, and if it has them `source` and `path`; its index names the clips.
-    name : str
-        Of the layer.
-
-    Returns
-    -------
-    xarray.DataArray [clip, neuron]
-        `group` is ESC-50's where all labels are among its categories, otherwise the label.
+    `group` is ESC-50's where all labels are among its categories, otherwise the label.
     """
     along = {column: clips[column].to_numpy() for column in ("label", "fold", "source", "path") if column in clips}
     if "label" in along:

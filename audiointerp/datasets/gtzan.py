@@ -218,22 +218,9 @@ def download_gtzan(folder=None, *, progress=True):
 
 
 def filtered_parts(folder):
-    """Part of each track that the fault-filtered lists name.
+    """Part ("train", "valid" or "test") of each track that the fault-filtered lists in a folder name.
 
-    Parameters
-    ----------
-    folder : path
-        Holds ``train_filtered.txt``, ``valid_filtered.txt`` and ``test_filtered.txt``.
-
-    Returns
-    -------
-    dict [track -> "train", "valid" or "test"]
-        Empty where the lists are not there.
-
-    Warns
-    -----
-    UserWarning
-        If they cannot be used: one of them is missing or another file.
+    Empty where the lists are not there; with a warning too if one of them is missing or another file.
 
     References
     ----------

@@ -102,17 +102,7 @@ def load_soundnet_features(folder=None, *, layers=None, download=True, progress=
 
 
 def download_soundnet_features(folder=None, *, progress=True):
-    """Download all layers and their labels (18 MB).
-
-    Parameters
-    ----------
-    folder : str or path, optional
-    progress : bool
-
-    Returns
-    -------
-    pathlib.Path
-    """
+    """Download all layers and their labels (18 MB), and give back their folder."""
     place = (data_folder() if folder is None else Path(folder).expanduser()) / FOLDER
     for remote in (TARGETS, *LAYERS.values()):
         fetch(remote, place, progress=progress)

@@ -155,21 +155,10 @@ def mistakes(predictions, true="", predicted=""):
 
 
 def score_columns(predictions):
-    """The columns of a prediction table that hold the scores of classes.
+    """The columns of a prediction table that hold the scores of classes, which ``attrs["labels"]`` names.
 
-    Parameters
-    ----------
-    predictions : pandas.DataFrame
-        From `predict` or `vote`. One that was read from a file has lost ``attrs["labels"]``: put them there again.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    UnknownLabelError
-        If the table does not say which they are, or some are missing.
+    An UnknownLabelError if the table does not say which they are (one that was read from a file has lost them: put them
+    there again), or some are missing.
     """
     labels = predictions.attrs.get("labels")
     absent = [label for label in labels or () if label not in predictions]
@@ -183,24 +172,9 @@ def score_columns(predictions):
 
 
 def prediction_table(about, scores, labels):
-    """Table of predictions from scores.
+    """Table of predictions, as `predict` returns it, from scores [n, classes] and what is known of each row.
 
-    Parameters
-    ----------
-    about : pandas.DataFrame [n]
-        What is known of each row; the columns `ABOUT` are kept.
-    scores : numpy.ndarray [n, classes], float64
-    labels : sequence of str [classes]
-
-    Returns
-    -------
-    pandas.DataFrame [n]
-        As `predict` returns it.
-
-    Raises
-    ------
-    UnknownLabelError
-        If a class has the name of a column.
+    An UnknownLabelError if a class has the name of a column.
     """
     if taken := sorted(set(labels) & set(ABOUT)):
         raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")

@@ -11,27 +11,15 @@ from ..errors import MissingDataError, UnknownLabelError
 
 
 def active(features, *, percentile=95):
-    """Which neurons are on for which clips.
+    """Which neurons are on for which clips: where a value lies strictly above a percentile of the neuron's own values.
 
-    Parameters
-    ----------
-    features : xarray.DataArray [clip, neuron]
-        One layer.
-    percentile : float [0 to 100]
-        Of the neuron's own values over the clips, interpolated linearly.
+    A neuron that is zero for nearly all clips is on for fewer than others; a dead one, with the same value for all, for
+    none. A MissingDataError if there are no clips or neurons or a value is not finite, a ValueError if `features` is
+    not one layer or the percentile lies outside 0 to 100.
 
     Returns
     -------
     xarray.DataArray [clip, neuron], bool
-        True where the value is strictly above. A neuron that is zero for nearly all clips is on for fewer than others,
-        a dead one, with the same value for all, for none.
-
-    Raises
-    ------
-    MissingDataError
-        If there are no clips or no neurons, or a value is not finite.
-    ValueError
-        If this is not one layer, or the percentile lies outside 0 to 100.
     """
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile={percentile}: expected 0 to 100, as 95 for the highest twentieth of the clips.")

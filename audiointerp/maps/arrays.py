@@ -1,5 +1,7 @@
 """What every method needs: classes asked for, grids brought to the patch's size, results with their coordinates."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import xarray as xr
 
@@ -10,50 +12,96 @@ from .regions import containing_cell
 UPSAMPLE = ("linear", "nearest", None)
 
 
-def check_request(network, patches, labels, upsample):
-    """Check what every method is given.
+@dataclass(frozen=True)
+class Request:
+    """What a method is asked for, checked, and what its values become.
 
-    Returns
-    -------
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    labels : list of str
+        The classes to explain.
     classes : list of int
-        Outputs to explain.
-    names : list of str
-        Their labels.
-
-    Raises
-    ------
-    MissingDataError, PatchShapeError, UnknownLabelError, ValueError
+        Their outputs.
+    upsample : {"linear", "nearest", None}
+    details : bool
     """
+
+    network: object
+    patches: object
+    labels: list
+    classes: list
+    upsample: str | None
+    details: bool
+
+    def array(self, values, *, axes=None, method, settings, units, precision="float32"):
+        """Values [n, classes, rows, columns] with their coordinates, as `explain` returns them.
+
+        `axes` are time (s) and frequency (Hz) of rows and columns, the patch's by default. Each of the method's
+        settings becomes an attribute, as all of them are written to netCDF and read again.
+        """
+        time, frequency = axes or (self.patches.time, self.patches.frequency)
+        coords = {
+            **label_coords(self.patches, self.labels),
+            "time": ("time", np.asarray(time), {"units": "s"}),
+            "frequency": ("frequency", np.asarray(frequency), {"units": "Hz"}),
+        }
+        attrs = {"method": method, "network": self.network.name, "units": units, "precision": precision}
+        dims = ("patch", "label", "time", "frequency")
+        return xr.DataArray(np.asarray(values, np.float32), coords, dims, name="map", attrs=attrs | plain(settings))
+
+    def grid(self, values, axes):
+        """Coarse grids beside a map [n, classes, grid_time, grid_frequency]."""
+        coords = {
+            **label_coords(self.patches, self.labels),
+            "grid_time": ("grid_time", np.asarray(axes[0]), {"units": "s"}),
+            "grid_frequency": ("grid_frequency", np.asarray(axes[1]), {"units": "Hz"}),
+        }
+        return xr.DataArray(np.asarray(values, np.float32), coords, ("patch", "label", "grid_time", "grid_frequency"))
+
+    def each(self, values, *further):
+        """Numbers of each patch and class [n, classes, ...], along further dimensions too."""
+        coords = label_coords(self.patches, self.labels)
+        return xr.DataArray(np.asarray(values, np.float32), coords, ("patch", "label", *further))
+
+    def tiles(self, grid):
+        """Time and frequency of the cells of a grid that tile the patch evenly."""
+        return grid_axis(self.patches.time, grid.shape[-2]), grid_axis(self.patches.frequency, grid.shape[-1])
+
+    def maps(self, grid, **about):
+        """Map, or Dataset if details are asked for, from one coarse grid a patch and class, tiling the patch evenly."""
+        axes = self.tiles(grid)
+        if self.upsample is None:
+            maps = self.array(grid, axes=axes, **about)
+            return maps.to_dataset() if self.details else maps
+        maps = self.array(upsampled(grid, self.patches.data.shape[1:], self.upsample), **about)
+        return maps.to_dataset().assign(grid=self.grid(grid, axes)) if self.details else maps
+
+
+def request(network, patches, labels, upsample, details):
+    """What a method is asked for, checked as every method does it; all classes by default."""
     if upsample not in UPSAMPLE:
         raise ValueError(f"upsample={upsample!r}: expected 'linear', 'nearest' or None (the raw grid).")
     if len(patches) == 0:
         raise MissingDataError("no patches to explain: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
-    names = labels_of(network) if labels is None else [labels] if isinstance(labels, str) else list(labels)
-    names = list(dict.fromkeys(names))
-    if not names:
+    labels = labels_of(network) if labels is None else [labels] if isinstance(labels, str) else list(labels)
+    if not labels:
         raise ValueError("labels is empty: name at least one class, or leave it out for all of them.")
-    return [label_index(network, name) for name in names], names
+    labels = list(dict.fromkeys(labels))
+    classes = [label_index(network, label) for label in labels]
+    return Request(network, patches, labels, classes, upsample, details)
 
 
 def upsampled(grid, shape, how):
-    """Bring coarse grids to the size of a patch.
+    """Bring coarse grids [..., grid_time, grid_frequency] to the size (frames, mels) of a patch.
 
     A grid of g cells along a side of s cells is taken to tile it evenly: grid cell i covers s/g cells, and its centre
     lies at (i + ½)·s/g − ½. "nearest" gives every cell the value of the grid cell it lies in; "linear" interpolates
     between the centres and holds the outermost values up to the borders
     (``scipy.ndimage.zoom(order=1, grid_mode=True, mode="nearest")``). Interpolation that puts the outermost centres
     onto the borders instead, as tf-keras-vis does, shifts what it shows by up to half a grid cell.
-
-    Parameters
-    ----------
-    grid : numpy.ndarray [..., grid_time, grid_frequency]
-    shape : (int, int) [frames, mels]
-    how : {"linear", "nearest"}
-
-    Returns
-    -------
-    numpy.ndarray [..., frames, mels], float32
     """
     time, frequency = (_resampling(coarse, fine, how) for coarse, fine in zip(grid.shape[-2:], shape, strict=True))
     return (time @ grid.astype(np.float32) @ frequency.T).astype(np.float32)
@@ -78,38 +126,6 @@ def at(axis, position):
     return np.interp(position, np.arange(len(axis)), axis)
 
 
-def map_array(patches, names, values, *, axes=None, method, settings, network, units, precision="float32"):
-    """Values with their coordinates.
-
-    Parameters
-    ----------
-    patches : Patches [n]
-    names : list of str [classes]
-    values : numpy.ndarray [n, classes, rows, columns]
-    axes : (numpy.ndarray, numpy.ndarray), optional
-        Time (s) and frequency (Hz) of rows and columns; the patch's by default.
-    method, units : str
-    settings : dict
-        Of the method; each becomes an attribute, as all of them are written to netCDF and read again.
-    network : keras.Model
-    precision : {"float32", "bfloat16"}
-        That was used.
-
-    Returns
-    -------
-    xarray.DataArray [patch, label, time, frequency], float32
-    """
-    time, frequency = axes or (patches.time, patches.frequency)
-    coords = {
-        **label_coords(patches, names),
-        "time": ("time", np.asarray(time), {"units": "s"}),
-        "frequency": ("frequency", np.asarray(frequency), {"units": "Hz"}),
-    }
-    attrs = {"method": method, "network": network.name, "units": units, "precision": precision} | plain(settings)
-    dims = ("patch", "label", "time", "frequency")
-    return xr.DataArray(np.asarray(values, np.float32), coords, dims, name="map", attrs=attrs)
-
-
 def plain(settings):
     """Settings as attributes that any file format takes: text, numbers and lists of them."""
     settings = {name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()}
@@ -124,29 +140,3 @@ def label_coords(patches, names):
             values = patches.table[column].to_numpy()
             coords[name] = ("patch", values.astype(str) if column == "label" else values)
     return coords
-
-
-def grid_array(patches, names, values, axes):
-    """Coarse grids beside a map, shape (n, classes, grid_time, grid_frequency)."""
-    coords = {
-        **label_coords(patches, names),
-        "grid_time": ("grid_time", np.asarray(axes[0]), {"units": "s"}),
-        "grid_frequency": ("grid_frequency", np.asarray(axes[1]), {"units": "Hz"}),
-    }
-    return xr.DataArray(np.asarray(values, np.float32), coords, ("patch", "label", "grid_time", "grid_frequency"))
-
-
-def class_array(patches, names, values):
-    """One number per patch and class, shape (n, classes)."""
-    return xr.DataArray(np.asarray(values, np.float32), label_coords(patches, names), ("patch", "label"))
-
-
-def from_grid(grid, names, patches, network, *, upsample, details, axes=None, **about):
-    """Map (or Dataset) from one coarse grid a patch and class, whose cells tile the patch evenly unless `axes` say."""
-    axes = axes or (grid_axis(patches.time, grid.shape[-2]), grid_axis(patches.frequency, grid.shape[-1]))
-    if upsample is None:
-        maps = map_array(patches, names, grid, axes=axes, network=network, **about)
-        return maps.to_dataset() if details else maps
-    values = upsampled(grid, patches.data.shape[1:], upsample)
-    maps = map_array(patches, names, values, network=network, **about)
-    return maps.to_dataset().assign(grid=grid_array(patches, names, grid, axes)) if details else maps

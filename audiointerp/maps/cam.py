@@ -1,14 +1,15 @@
 """CAM and CRM: what each position of the last feature maps gives to the logits, read off the dense layer."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
-import xarray as xr
 
 from ..networks.graph import pooled_head
 from ..networks.head import labels_of
 from ..networks.precision import as_precision
 from ..networks.running import batch_size_for, in_batches
-from .arrays import check_request, class_array, from_grid, grid_array, grid_axis, label_coords
+from .arrays import request
 
 VERSION = 1
 ALL_CLASSES = "all classes"  # label of the CRM that is summed over every class of the network
@@ -68,30 +69,17 @@ def cam(
     ----------
     Zhou et al., Learning deep features for discriminative localization, CVPR 2016.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     precision = "float32" if precision == "auto" else precision
-    grids, means, head = _evidence(network, patches, classes, precision, batch_size, progress, "CAM")
-    maps = from_grid(
-        grids,
-        names,
-        patches,
-        network,
-        upsample=upsample,
-        details=details,
-        method="cam",
-        settings={"pool": head.pool, "upsample": upsample},
-        units="logit",
-        precision=precision,
-    )
+    grids, means, head = _evidence(network, patches, asked.classes, precision, batch_size, progress, "CAM")
+    settings = {"pool": head.pool, "upsample": upsample}
+    maps = asked.maps(grids, method="cam", settings=settings, units="logit", precision=precision)
     if not details:
         return maps
-    share = means[:, None, :] * head.kernel[:, classes].T
-    coords = {**label_coords(patches, names), "filter": np.arange(share.shape[2])}
-    return maps.assign(
-        share=xr.DataArray(share, coords, ("patch", "label", "filter")),
-        bias=("label", head.bias[classes]),
-        logit=class_array(patches, names, share.sum(axis=2) + head.bias[classes]),
-    )
+    share = means[:, None, :] * head.kernel[:, asked.classes].T
+    bias = head.bias[asked.classes]
+    found = maps.assign(share=asked.each(share, "filter"), bias=("label", bias), logit=asked.each(share.sum(2) + bias))
+    return found.assign_coords(filter=np.arange(share.shape[2]))
 
 
 def crm(
@@ -150,43 +138,22 @@ def crm(
     every = labels_of(network)
     asked = every if labels is None else [labels] if isinstance(labels, str) else list(labels)
     own = [name for name in asked if name != ALL_CLASSES or name in every]
-    check_request(network, patches, own or (None if asked else asked), upsample)
+    checked = request(network, patches, own or (None if asked else asked), upsample, details)
     names = list(dict.fromkeys(asked))
     precision = "float32" if precision == "auto" else precision
     grids, _, head = _evidence(network, patches, list(range(len(every))), precision, batch_size, progress, "CRM")
     lost = grids / (grids.shape[2] * grids.shape[3])
     terms = [lost[:, every.index(name)] ** 2 if name in own else (lost**2).sum(axis=1) for name in names]
-    maps = from_grid(
-        np.stack(terms, axis=1),
-        names,
-        patches,
-        network,
-        upsample=upsample,
-        details=details,
-        method="crm",
-        settings={"pool": head.pool, "upsample": upsample},
-        units="logit²",
-        precision=precision,
-    )
+    settings = {"pool": head.pool, "upsample": upsample}
+    about = {"method": "crm", "settings": settings, "units": "logit²", "precision": precision}
+    maps = replace(checked, labels=names).maps(np.stack(terms, axis=1), **about)
     if not details:
         return maps
-    axes = grid_axis(patches.time, lost.shape[2]), grid_axis(patches.frequency, lost.shape[3])
-    signed = grid_array(patches, every, lost, axes).rename(label="class")
-    return maps.assign(lost=signed)
+    return maps.assign(lost=replace(checked, labels=every).grid(lost, checked.tiles(lost)).rename(label="class"))
 
 
 def _evidence(network, patches, classes, precision, batch_size, progress, title):
-    """What the last feature maps say for some classes.
-
-    Returns
-    -------
-    grids : numpy.ndarray [n, classes, time, frequency], float32
-        Σ_f w_cf A_f.
-    means : numpy.ndarray [n, filters], float32
-        A, averaged over the grid.
-    head : PooledHead
-        Of all classes.
-    """
+    """Σ_f w_cf A_f [n, classes, time, frequency], the maps' averages [n, filters], and the head of all classes."""
     import tensorflow as tf
 
     batch = batch_size_for(network, batch_size)

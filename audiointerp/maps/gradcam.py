@@ -5,7 +5,7 @@ import keras
 from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision
 from ..networks.running import batch_size_for, in_batches
-from .arrays import check_request, from_grid
+from .arrays import request
 
 VERSION = 1
 
@@ -61,25 +61,15 @@ def gradcam(
     ----------
     Selvaraju et al., Grad-CAM: Visual explanations from deep networks via gradient-based localization, ICCV 2017.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     batch = batch_size_for(network, batch_size)
     precision = "float32" if precision == "auto" else precision
     network = as_precision(network, precision)
     target = grid_of(network, layer)
-    grids = _grids(network, target.tensor, classes)
+    grids = _grids(network, target.tensor, asked.classes)
     grid = in_batches(grids, patches.data, batch_size=batch, title="Grad-CAM", progress=progress)
-    return from_grid(
-        grid,
-        names,
-        patches,
-        network,
-        upsample=upsample,
-        details=details,
-        method="gradcam",
-        settings={"layer": target.name, "upsample": upsample},
-        units="logit",
-        precision=precision,
-    )
+    settings = {"layer": target.name, "upsample": upsample}
+    return asked.maps(grid, method="gradcam", settings=settings, units="logit", precision=precision)
 
 
 def _grids(network, target, classes):

@@ -14,9 +14,10 @@ from tqdm import tqdm
 from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision, chosen_precision
 from ..networks.running import batch_size_for, in_batches, outputs_of
-from .arrays import check_request, from_grid, map_array
+from .arrays import request
 
 VERSION = 1
+GRID = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_cam": False}  # the grid as it is
 
 
 def gradcam_plus_plus(
@@ -44,19 +45,9 @@ def gradcam_plus_plus(
     def score(logits, label):
         return logits[:, label] - tf.stop_gradient(logits[:, label])
 
-    return _by_gradient(
-        _from_library("gradcam_plus_plus", "GradcamPlusPlus"),
-        score,
-        "gradcam++",
-        network,
-        patches,
-        labels=labels,
-        layer=layer,
-        upsample=upsample,
-        details=details,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    asked = request(network, patches, labels, upsample, details)
+    method = _from_library("gradcam_plus_plus", "GradcamPlusPlus")
+    return _by_gradient(asked, "gradcam++", method, score, layer, batch_size, progress)
 
 
 def gradcam_keras_vis(
@@ -71,19 +62,13 @@ def gradcam_keras_vis(
     progress=True,
 ):
     """Grad-CAM by tf-keras-vis, to compare `audiointerp.maps.gradcam.gradcam` with; the same parameters and result."""
-    return _by_gradient(
-        _from_library("gradcam", "Gradcam"),
-        lambda logits, label: logits[:, label],
-        "gradcam_keras_vis",
-        network,
-        patches,
-        labels=labels,
-        layer=layer,
-        upsample=upsample,
-        details=details,
-        batch_size=batch_size,
-        progress=progress,
-    )
+
+    def score(logits, label):
+        return logits[:, label]
+
+    asked = request(network, patches, labels, upsample, details)
+    method = _from_library("gradcam", "Gradcam")
+    return _by_gradient(asked, "gradcam_keras_vis", method, score, layer, batch_size, progress)
 
 
 def scorecam(
@@ -115,7 +100,7 @@ def scorecam(
     ----------
     Wang et al., Score-CAM: Score-weighted visual explanations for convolutional neural networks, CVPRW 2020.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     batch = batch_size_for(network, batch_size, precision)
     target = grid_of(network, layer)
     if filters is not None and not 1 <= filters <= target.tensor.shape[-1]:
@@ -125,33 +110,14 @@ def scorecam(
     model.ask = partial(outputs_of, logits, batch_size=batch, progress=False)
     explainer = _from_library("scorecam", "Scorecam")(model)
     grid = []
+    plainly = {"max_N": filters, "penultimate_layer": target.layer, **GRID}
     for patch in tqdm(patches.data[:, None, ..., None], "Score-CAM", delay=2, leave=False, disable=not progress):
         model.answer = None
-        cams = [
-            explainer(
-                lambda scores, label=label: scores[:, label],
-                patch,
-                penultimate_layer=target.layer,
-                seek_penultimate_conv_layer=False,
-                max_N=filters,
-                expand_cam=False,
-                normalize_cam=False,
-            )
-            for label in classes
-        ]
+        cams = [explainer(lambda scores, c=c: scores[:, c], patch, **plainly) for c in asked.classes]
         grid.append(np.concatenate(cams))
-    return from_grid(
-        np.stack(grid),
-        names,
-        patches,
-        network,
-        upsample=upsample,
-        details=details,
-        method="scorecam",
-        settings={"layer": target.name, "filters": filters, "upsample": upsample},
-        units="activation",
-        precision=chosen_precision(precision),
-    )
+    settings = {"layer": target.name, "filters": filters, "upsample": upsample}
+    about = {"units": "activation", "precision": chosen_precision(precision)}
+    return asked.maps(np.stack(grid), method="scorecam", settings=settings, **about)
 
 
 def saliency(
@@ -188,27 +154,17 @@ def saliency(
     ----------
     Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, ICLR workshop 2014.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     batch = batch_size_for(network, batch_size)
     explainer = _from_library("saliency", "Saliency")(keras.Model(network.inputs, logits_of(network)))
+    noise = {"smooth_samples": smooth_samples, "smooth_noise": smooth_noise}
+
+    def explained(data, label):
+        return explainer(lambda logits: logits[:, label], data, normalize_map=False, **noise)
+
     with _numpy_seed(seed):
-        maps = _batches(
-            patches,
-            batch,
-            classes,
-            "saliency",
-            progress,
-            lambda data, label: explainer(
-                lambda logits: logits[:, label],
-                data,
-                smooth_samples=smooth_samples,
-                smooth_noise=smooth_noise,
-                normalize_map=False,
-            ),
-        )
-    settings = {"smooth_samples": smooth_samples, "smooth_noise": smooth_noise, "seed": seed}
-    about = {"method": "saliency", "settings": settings, "network": network, "units": "logit per log-mel unit"}
-    found = map_array(patches, names, maps, **about)
+        maps = _batches(asked, batch, "saliency", progress, explained)
+    found = asked.array(maps, method="saliency", settings=noise | {"seed": seed}, units="logit per log-mel unit")
     return found.to_dataset() if details else found
 
 
@@ -237,46 +193,25 @@ class _Remembering(keras.Model):
         return self.answer
 
 
-def _by_gradient(method, score, name, network, patches, *, labels, layer, upsample, details, batch_size, progress):
-    classes, names = check_request(network, patches, labels, upsample)
-    batch = batch_size_for(network, batch_size)
-    target = grid_of(network, layer)
-    explainer = method(keras.Model(network.inputs, logits_of(network)))
-    grid = _batches(
-        patches,
-        batch,
-        classes,
-        name,
-        progress,
-        lambda data, label: explainer(
-            lambda logits: score(logits, label),
-            data,
-            penultimate_layer=target.layer,
-            seek_penultimate_conv_layer=False,
-            expand_cam=False,
-            normalize_cam=False,
-        ),
-    )
-    return from_grid(
-        grid,
-        names,
-        patches,
-        network,
-        upsample=upsample,
-        details=details,
-        method=name,
-        settings={"layer": target.name, "upsample": upsample},
-        units="logit",
-    )
+def _by_gradient(asked, name, method, score, layer, batch_size, progress):
+    batch = batch_size_for(asked.network, batch_size)
+    target = grid_of(asked.network, layer)
+    explainer = method(keras.Model(asked.network.inputs, logits_of(asked.network)))
+
+    def explained(data, label):
+        return explainer(lambda logits: score(logits, label), data, penultimate_layer=target.layer, **GRID)
+
+    grid = _batches(asked, batch, name, progress, explained)
+    return asked.maps(grid, method=name, settings={"layer": target.name, "upsample": asked.upsample}, units="logit")
 
 
-def _batches(patches, batch, classes, title, progress, explain):
+def _batches(asked, batch, title, progress, explain):
     """Values (n, classes, rows, columns) of a method that takes a batch and one class at a time."""
 
     def run(part):
-        return np.stack([np.asarray(explain(part[..., None], label)) for label in classes], axis=1)
+        return np.stack([np.asarray(explain(part[..., None], label)) for label in asked.classes], axis=1)
 
-    return in_batches(run, patches.data, batch_size=batch, title=title, progress=progress)
+    return in_batches(run, asked.patches.data, batch_size=batch, title=title, progress=progress)
 
 
 @contextmanager

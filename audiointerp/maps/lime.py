@@ -1,11 +1,10 @@
 """LIME: a linear model of the score around one patch, over regions that are there or left out."""
 
 import numpy as np
-import xarray as xr
 
 from ..networks.precision import chosen_precision
 from ..networks.running import UNITS, check_score
-from .arrays import check_request, class_array, grid_axis, label_coords, map_array
+from .arrays import request
 from .perturbation import perturbed_scores
 from .regions import grid_shape, regions_of
 
@@ -78,7 +77,7 @@ def lime(
     ----------
     Ribeiro, Singh & Guestrin, "Why should I trust you?": Explaining the predictions of any classifier, KDD 2016.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     check_score(score)
     if samples < 2:
         raise ValueError(f"samples={samples}: expected at least 2; 2048 is usual.")
@@ -92,58 +91,40 @@ def lime(
     kept = random_choices(samples, sizes.max(), seed)
     left_out = ~kept
 
-    scores = perturbed_scores(
-        network,
-        patches,
-        lambda patch, versions: left_out[versions].take(region[patch], axis=1),
-        samples,
-        fill,
-        score=score,
-        precision=precision,
-        batch_size=batch_size,
-        progress=progress,
-        title="LIME",
-    )[..., classes]
-    coefficients = np.full((len(patches), len(names), sizes.max()), np.nan)
-    intercept, r2 = np.empty((2, len(patches), len(names)))
+    def hidden(patch, versions):
+        return left_out[versions].take(region[patch], axis=1)
+
+    run = {"score": score, "precision": precision, "batch_size": batch_size, "progress": progress, "title": "LIME"}
+    scores = perturbed_scores(network, patches, hidden, samples, fill, **run)[..., asked.classes]
+    coefficients = np.full((len(patches), scores.shape[2], sizes.max()), np.nan)
+    intercept, r2 = np.empty((2, len(patches), scores.shape[2]))
     for row, size in enumerate(sizes):
         fitted = fit_ridge(kept[:, :size], scores[row], kernel_width)
         coefficients[row, :, :size], intercept[row], r2[row] = fitted
 
     settings = {"samples": int(samples), "regions": regions if isinstance(regions, str) else "given"}
     settings |= {"count": int(sizes.max()), "fill": fill, "kernel_width": kernel_width, "score": score, "seed": seed}
-    about = {"method": "lime", "settings": settings, "network": network, "units": UNITS[score]}
+    about = {"method": "lime", "settings": settings, "units": UNITS[score]}
     about["precision"] = chosen_precision(precision)
     if upsample is None:
         rows, columns = grid_shape(region.shape[1:], count)
-        axes = grid_axis(patches.time, rows), grid_axis(patches.frequency, columns)
-        maps = map_array(patches, names, coefficients.reshape(len(patches), -1, rows, columns), axes=axes, **about)
+        grid = coefficients.reshape(len(patches), -1, rows, columns)
+        maps = asked.array(grid, axes=asked.tiles(grid), **about)
         region = np.broadcast_to(np.arange(rows * columns).reshape(rows, columns), (len(patches), rows, columns))
     else:
         painted = np.take_along_axis(coefficients, region.reshape(len(patches), 1, -1), axis=2)
-        maps = map_array(patches, names, painted.reshape(*painted.shape[:2], *region.shape[1:]), **about)
+        maps = asked.array(painted.reshape(*painted.shape[:2], *region.shape[1:]), **about)
     if not details:
         return maps
-    per_region = xr.DataArray(
-        coefficients.astype(np.float32), label_coords(patches, names), ("patch", "label", "region")
-    )
-    return maps.to_dataset().assign(
-        regions=(("patch", "time", "frequency"), region),
-        coefficients=per_region,
-        r2=class_array(patches, names, r2),
-        intercept=class_array(patches, names, intercept),
-        score=class_array(patches, names, scores[:, 0]),
-    )
+    each = {"r2": asked.each(r2), "intercept": asked.each(intercept), "score": asked.each(scores[:, 0])}
+    found = maps.to_dataset().assign(coefficients=asked.each(coefficients, "region"), **each)
+    return found.assign(regions=(("patch", "time", "frequency"), region))
 
 
 def random_choices(samples, regions, seed):
-    """Which regions each version keeps, by the toss of a coin; the first version keeps all.
+    """Regions kept by each version [samples, regions], bool, by the toss of a coin; the first version keeps all.
 
     A region's column depends on its number and the seed, not on how many regions there are.
-
-    Returns
-    -------
-    numpy.ndarray [samples, regions], bool
     """
     kept = np.random.default_rng(seed).integers(0, 2, (regions, samples)).T.astype(bool)
     kept[0] = True
@@ -162,9 +143,8 @@ def fit_ridge(kept, scores, kernel_width=0.25, alpha=1.0):
     Returns
     -------
     coefficients : numpy.ndarray [classes, regions]
-    intercept : numpy.ndarray [classes]
-    r2 : numpy.ndarray [classes]
-        Weighted; 1 where the score does not vary by more than the rounding of float32, as in scikit-learn.
+    intercept, r2 : numpy.ndarray [classes]
+        R² is weighted; 1 where the score does not vary by more than the rounding of float32, as in scikit-learn.
     """
     kept, scores = kept.astype(np.float64), scores.astype(np.float64)
     distance = 1 - np.sqrt(kept.mean(axis=1))

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..networks.precision import chosen_precision
 from ..networks.running import UNITS, check_score
-from .arrays import at, check_request, class_array, grid_array, map_array
+from .arrays import at, request
 from .perturbation import perturbed_scores
 
 VERSION = 1
@@ -67,7 +67,7 @@ def occlusion(
     ----------
     Zeiler & Fergus, Visualizing and understanding convolutional networks, ECCV 2014.
     """
-    classes, names = check_request(network, patches, labels, upsample)
+    asked = request(network, patches, labels, upsample, details)
     check_score(score)
     shape = patches.data.shape[1:]
     mask = _pair("mask", mask, [max(1, round(0.2 * side)) for side in shape], shape)
@@ -76,46 +76,31 @@ def occlusion(
     hidden = rows[:, None, :, None] & columns[None, :, None, :]
     hidden = np.concatenate([np.zeros((1, *shape), bool), hidden.reshape(-1, *shape)])
 
-    scores = perturbed_scores(
-        network,
-        patches,
-        lambda patch, versions: hidden[versions],
-        len(hidden),
-        fill,
-        score=score,
-        precision=precision,
-        batch_size=batch_size,
-        progress=progress,
-        title="occlusion",
-    )[..., classes]
+    run = {"score": score, "precision": precision, "batch_size": batch_size, "progress": progress, "title": "occlusion"}
+    scores = perturbed_scores(network, patches, lambda _, versions: hidden[versions], len(hidden), fill, **run)
+    scores = scores[..., asked.classes]
     lost = scores[:, :1] - scores[:, 1:]
-    grid = lost.transpose(0, 2, 1).reshape(len(patches), len(names), len(rows), len(columns))
+    grid = lost.transpose(0, 2, 1).reshape(len(patches), -1, len(rows), len(columns))
 
     axes = _centres(patches.time, rows), _centres(patches.frequency, columns)
     settings = {"mask": list(mask), "stride": list(stride), "fill": fill, "score": score}
-    about = {"method": "occlusion", "settings": settings, "network": network, "units": UNITS[score]}
+    about = {"method": "occlusion", "settings": settings, "units": UNITS[score]}
     about["precision"] = chosen_precision(precision)
     if upsample is None:
-        maps = map_array(patches, names, grid, axes=axes, **about)
+        maps = asked.array(grid, axes=axes, **about)
     else:
-        maps = map_array(patches, names, averaged(grid, rows, columns), **about)
+        maps = asked.array(averaged(grid, rows, columns), **about)
     if not details:
         return maps
-    beside = {"score": class_array(patches, names, scores[:, 0])}
-    if upsample is not None:
-        beside["grid"] = grid_array(patches, names, grid, axes)
-    return maps.to_dataset().assign(beside)
+    beside = {} if upsample is None else {"grid": asked.grid(grid, axes)}
+    return maps.to_dataset().assign(score=asked.each(scores[:, 0]), **beside)
 
 
 def covered(side, mask, stride):
-    """Cells of one side that each position of the mask covers.
+    """Cells of one side that each position of the mask covers [positions, side], bool.
 
     The mask's centre goes from the first to the last cell (or just past both, evenly, where the stride does not
     divide the side).
-
-    Returns
-    -------
-    numpy.ndarray [positions, side], bool
     """
     steps = math.ceil((side - 1) / stride)
     first = -((steps * stride - (side - 1)) // 2) - mask // 2
@@ -125,18 +110,7 @@ def covered(side, mask, stride):
 
 
 def averaged(grid, rows, columns):
-    """Value of each cell: the mean over the mask positions that cover it.
-
-    Parameters
-    ----------
-    grid : numpy.ndarray [..., positions in time, positions in frequency]
-    rows, columns : numpy.ndarray [positions, side], bool
-        From `covered`.
-
-    Returns
-    -------
-    numpy.ndarray [..., frames, mels]
-    """
+    """Value of each cell [..., frames, mels]: the mean over the mask positions that cover it, `rows` and `columns`."""
     total = rows.T.astype(np.float64) @ grid @ columns
     return total / np.outer(rows.sum(axis=0), columns.sum(axis=0))
 

@@ -37,38 +37,13 @@ class Versions:
 
 
 def perturbed_scores(network, patches, hidden, count, fill, **options):
-    """Scores of many versions of each patch, parts of which are hidden.
-
-    Parameters
-    ----------
-    network : keras.Model
-    patches : Patches [n]
-    hidden, count
-        As for `Versions`.
-    fill : {"mean", "silence"} or float
-    **options
-        Of `scores_of`.
-
-    Returns
-    -------
-    numpy.ndarray [n, count, classes], float32
-    """
+    """Scores [n, count, classes] of `count` versions of each patch with parts hidden; options of `scores_of`."""
     versions = Versions(patches.data, hidden, count, fill_values(patches, fill))
     return scores_of(network, versions, **options).reshape(len(patches), count, -1)
 
 
 def fill_values(patches, fill):
-    """What hidden cells of each patch become: its mean, silence, or a given log-mel value.
-
-    Parameters
-    ----------
-    patches : Patches [n]
-    fill : {"mean", "silence"} or float
-
-    Returns
-    -------
-    numpy.ndarray [n], float32
-    """
+    """What hidden cells of each patch become [n]: "mean", its own; "silence"; or a given log-mel value."""
     if fill == "mean":
         return patches.data.mean(axis=(1, 2), dtype=np.float64).astype(np.float32)
     if fill == "silence":

@@ -6,24 +6,10 @@ import numpy as np
 
 
 def regions_of(patches, regions="grid", count=49):
-    """Region number of every cell.
+    """Region number of every cell [n, frames, mels], int, from 0 without gaps in every patch.
 
-    Parameters
-    ----------
-    patches : Patches [n]
-    regions : {"grid", "superpixels"} or array_like [frames, mels], int
-        A grid of nearly square cells, superpixels of each patch (SLIC), or region numbers of your own.
-    count : int
-        About how many.
-
-    Returns
-    -------
-    numpy.ndarray [n, frames, mels], int
-        From 0 without gaps in every patch.
-
-    Raises
-    ------
-    ValueError
+    About `count` of them: a "grid" of nearly square cells, or "superpixels" of each patch (SLIC); or region numbers of
+    your own, whole numbers [frames, mels].
     """
     shape = patches.data.shape[1:]
     if isinstance(regions, str) and regions in ("grid", "superpixels"):

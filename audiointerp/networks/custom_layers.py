@@ -10,15 +10,7 @@ from ..sound.frontend import VGGISH, frontend_from
 
 @keras.saving.register_keras_serializable("audiointerp")
 class ClassScores(keras.layers.Layer):
-    """Softmax in float32 that carries the class names and the front end through saving and cloning.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        Class names in the order of the outputs.
-    frontend : FrontEnd, WaveformFrontEnd or dict
-        Settings that made the input.
-    """
+    """Softmax in float32 that carries the class names and the front end through saving and cloning."""
 
     def __init__(self, labels, frontend=VGGISH, **kwargs):
         super().__init__(**{"name": "scores", **kwargs, "dtype": "float32"})
@@ -61,15 +53,7 @@ class ScaleWaveform(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("audiointerp")
 class FeatureScale(keras.layers.Normalization):
-    """First layer of a network on features: makes each of mean 0 and variance 1, and knows their names.
-
-    Parameters
-    ----------
-    features : sequence of str
-        Names, in the order of the input.
-    mean, variance : sequence of float
-        Of each feature, in the training set.
-    """
+    """First layer of a network on features: makes each of mean 0 and variance 1, and knows their names."""
 
     def __init__(self, features, mean, variance, **kwargs):
         super().__init__(**{"name": "feature_scale", **kwargs}, mean=mean, variance=variance)

@@ -20,13 +20,7 @@ POOLS = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 
 
 class Call(NamedTuple):
-    """One call of a layer in a network.
-
-    Parameters
-    ----------
-    layer : keras.Layer
-    inputs, outputs : list of keras.KerasTensor
-    """
+    """One call of a layer in a network, with the tensors that it takes and gives."""
 
     layer: keras.Layer
     inputs: list
@@ -34,16 +28,7 @@ class Call(NamedTuple):
 
 
 def calls(network):
-    """Every call of a layer that a network's outputs need, each behind those that it needs itself.
-
-    Parameters
-    ----------
-    network : keras.Model
-
-    Returns
-    -------
-    list of Call
-    """
+    """Every call of a layer that a network's outputs need, each behind those that it needs itself."""
     found, waiting = {}, [(tensor, False) for tensor in reversed(network.outputs)]
     while waiting:
         tensor, ready = waiting.pop()
@@ -68,16 +53,7 @@ def calls(network):
 def follow(network, tensor, kinds):
     """Where a tensor is after the layers of some kinds that directly follow it, one after another.
 
-    Parameters
-    ----------
-    network : keras.Model
-    tensor : keras.KerasTensor
-    kinds : tuple of type
-
-    Returns
-    -------
-    keras.KerasTensor
-        The tensor itself if something else follows, or if it goes several ways, as at the start of a residual block.
+    The tensor itself if something else follows, or if it goes several ways, as at the start of a residual block.
     """
     takers = {}
     for call in calls(network):
@@ -91,15 +67,7 @@ def follow(network, tensor, kinds):
 
 
 class Grid(NamedTuple):
-    """A layer that gives a grid over time and frequency, and what it gives.
-
-    Parameters
-    ----------
-    name : str
-        Of the layer; if others directly follow it, of the last of these.
-    tensor : keras.KerasTensor [n, time, frequency, filters]
-    layer : keras.Layer
-    """
+    """A layer that gives a grid [n, time, frequency, filters]; named after the last that directly follows it."""
 
     name: str
     tensor: keras.KerasTensor
@@ -107,23 +75,9 @@ class Grid(NamedTuple):
 
 
 def grid_of(network, name=None):
-    """The grid over time and frequency that a layer gives: the one named, or the last convolution.
+    """The grid that a layer gives: the named one's output as it is, or that of the last convolution.
 
-    Parameters
-    ----------
-    network : keras.Model
-    name : str, optional
-        The layer's output is taken as it is. By default that of the last convolution, after the batch norm and
-        activation that directly follow it.
-
-    Returns
-    -------
-    Grid
-
-    Raises
-    ------
-    ValueError
-        If there is no such layer.
+    The latter is taken after the batch norm and activation that directly follow it. A ValueError if there is none.
     """
     grids = [call for call in calls(network) if call.inputs and len(call.outputs[0].shape) == 4]
     if name is not None:
@@ -144,22 +98,9 @@ def grid_of(network, name=None):
 
 
 def feature_map(network, name):
-    """What a convolution gives, after the batch norm and activation that directly follow it, before pooling.
+    """What a convolution gives [n, time, frequency, filters], after batch norm and activation, before pooling.
 
-    Parameters
-    ----------
-    network : keras.Model
-    name : str
-        Of a convolution.
-
-    Returns
-    -------
-    keras.KerasTensor [n, time, frequency, filters]
-
-    Raises
-    ------
-    ValueError
-        If there is no such convolution.
+    A ValueError if there is no such convolution.
     """
     found = {call.layer.name: call.outputs[0] for call in calls(network) if isinstance(call.layer, CONVOLUTIONS)}
     if name not in found:
@@ -169,18 +110,9 @@ def feature_map(network, name):
 
 
 def layer_outputs(network):
-    """Output of each layer with a kernel, after the batch norm, activation and pool that follow it.
+    """Output of each layer with a kernel, by name, after the batch norm, activation and pool that follow it.
 
-    Depthwise convolutions and the dense layer of the head are left out.
-
-    Parameters
-    ----------
-    network : keras.Model
-
-    Returns
-    -------
-    dict
-        ``{layer name: keras.KerasTensor}`` from the first layer to the last.
+    From the first layer to the last; depthwise convolutions and the dense layer of the head are left out.
     """
     return {
         call.layer.name: follow(network, call.outputs[0], ACTIVATIONS + POOLS)
@@ -192,14 +124,7 @@ def layer_outputs(network):
 
 
 def logits_of(network):
-    """Symbolic output of a network before its softmax.
-
-    A network that does not end in a softmax is taken to give logits.
-
-    Returns
-    -------
-    keras.KerasTensor [n, classes]
-    """
+    """Symbolic output [n, classes] of a network before its softmax; one without a softmax is taken to give logits."""
     last = calls(network)[-1]
     if is_softmax(last.layer):
         return last.inputs[0]
@@ -241,16 +166,8 @@ class PooledHead:
 def pooled_head(network):
     """The end of a network, if it averages its feature maps over all positions and has one dense layer.
 
-    A softmax may follow, and dropout, which does nothing here, may stand between the two.
-
-    Returns
-    -------
-    PooledHead
-
-    Raises
-    ------
-    ValueError
-        If the network ends otherwise.
+    A softmax may follow, and dropout, which does nothing here, may stand between the two. A ValueError if the network
+    ends otherwise.
     """
     by_output = {id(tensor): call for call in calls(network) for tensor in call.outputs}
     chain = [by_output[id(network.outputs[0])]]  # from the end to the feature maps

@@ -22,26 +22,10 @@ BETA = 4.0
 
 
 def filter_templates(height, width, *, tau=None, beta=BETA):
-    """The templates that a map is compared with.
+    """The templates that a map is compared with [height · width + 1, height · width], float32.
 
-    Parameters
-    ----------
-    height, width : int
-        Sides of the map; at least two positions.
-    tau : float, optional
-        Largest entry; 0.5 / (height · width) by default.
-    beta : float
-        How steeply entries fall with the distance from the template's centre.
-
-    Returns
-    -------
-    numpy.ndarray [height · width + 1, height · width], float32
-        Row μ is T_μ, τ · max(1 − β · distance, −1), with positions row by row; the last row is T⁻, −τ everywhere.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than two positions, or tau or beta is not above 0.
+    Row μ is T_μ, τ · max(1 − β · distance, −1), with positions row by row; the last row is T⁻, −τ everywhere. By
+    default τ is 0.5 / (height · width). A ValueError if there are fewer than two positions, or τ or β is not above 0.
     """
     if min(height, width) < 1 or height * width < 2:
         raise ValueError(
@@ -149,22 +133,10 @@ class InterpretableFilters(keras.layers.Layer):
 
 
 def peak_positions(maps):
-    """Where each map is strongest.
+    """Where each map [clips, height, width, filters], after a ReLU, is strongest: row and column [clip, filter, axis].
 
-    Parameters
-    ----------
-    maps : array [clips, height, width, filters]
-        After a ReLU.
-
-    Returns
-    -------
-    xarray.DataArray [clip, filter, axis ("row", "column")]
-        From 0; the first row by row of equals; NaN where a map is zero everywhere.
-
-    Raises
-    ------
-    ValueError
-        If there are not four axes or no clips, or a value is negative or not finite.
+    From 0; the first row by row of equals; NaN where a map is zero everywhere. A ValueError if there are not four axes
+    or no clips, or a value is negative or not finite.
     """
     flat, (_, width) = _checked(maps)
     strongest = np.stack(np.divmod(flat.argmax(axis=1), width), axis=-1)

@@ -17,10 +17,7 @@ CPUINFO = Path("/proc/cpuinfo")
 def gains_from_bfloat16():
     """Whether networks run faster in bfloat16 here: told from what the hardware is, not measured.
 
-    Returns
-    -------
-    bool
-        True on NVIDIA GPUs from Ampere on and, without a GPU, on processors with bf16 matrix units (Intel AMX).
+    True on NVIDIA GPUs from Ampere on and, without a GPU, on processors with bf16 matrix units (Intel AMX).
     """
     import tensorflow as tf
 
@@ -52,23 +49,11 @@ def is_reduced(precision):
 
 
 def as_precision(network, precision="auto"):
-    """A network for inference in the wanted precision.
+    """A network for inference in the wanted precision: itself for float32, otherwise a copy with its present weights.
 
     In bfloat16 (8 bits of exponent as float32, 8 of mantissa instead of 24) weights and activations take half the
     memory. Batch norm keeps its statistics in float32; the last layer with weights and what follows it stay float32
-    altogether, so that scores keep their digits.
-
-    Parameters
-    ----------
-    network : keras.Model
-        Functional or Sequential.
-    precision : {"auto", "float32", "bfloat16"}
-        "auto" is bfloat16 where `gains_from_bfloat16`, otherwise float32.
-
-    Returns
-    -------
-    keras.Model
-        The network itself for float32, otherwise a copy with the weights that it has now.
+    altogether, so that scores keep their digits. "auto" is bfloat16 where `gains_from_bfloat16`.
     """
     check_precision(precision)
     return _reduced_copy(network) if is_reduced(precision) else network

@@ -22,22 +22,9 @@ FLAT = 2**28  # numbers that a flattened layer may have for all waveforms: 1 GB
 
 
 def in_batches(function, data, *, batch_size, title, progress=True):
-    """What a function of batches gives for all of the data.
+    """What a function of batches gives for all of the data; a list if it gives several arrays in a tuple.
 
-    Parameters
-    ----------
-    function : callable [(batch, ...) -> array (batch, ...), or several in a tuple]
-    data : array [n, ...]
-        Whatever has a length and gives an array when it is sliced.
-    batch_size : int
-    title : str
-        In front of the progress bar.
-    progress : bool
-        Show a bar when it takes longer than two seconds.
-
-    Returns
-    -------
-    numpy.ndarray [n, ...], or a list of such if the function gives several
+    The data is whatever has a length and gives an array [batch, ...] when it is sliced. The bar counts patches.
     """
     bar = tqdm(total=len(data), desc=title, unit="patch", delay=2, leave=False, disable=not progress)
     parts = []
@@ -52,25 +39,10 @@ def in_batches(function, data, *, batch_size, title, progress=True):
 
 
 def outputs_of(network, data, *, batch_size=None, precision="float32", title="scores", progress=True):
-    """What a network gives for many patches.
+    """What a network gives for many patches [n, ...], float32; a channel axis is added to data that has none.
 
     It is traced anew in each call: Keras would go on with what it has traced before, also when a layer was changed.
-
-    Parameters
-    ----------
-    network : keras.Model
-    data : array [n, ...]
-        Whatever has a length and gives an array when it is sliced; a channel axis is added if it has none.
-    batch_size : int, optional
-        Chosen for the network by default.
-    precision : {"float32", "bfloat16", "auto"}
-    title : str
-        In front of the progress bar.
-    progress : bool
-
-    Returns
-    -------
-    numpy.ndarray [n, ...], float32
+    The data is whatever has a length and gives an array when it is sliced; the batch size is chosen for the network.
     """
     import tensorflow as tf
 
@@ -90,20 +62,7 @@ def outputs_of(network, data, *, batch_size=None, precision="float32", title="sc
 
 
 def scores_of(network, data, *, score="probability", **options):
-    """Scores of many patches, in units of the probability or of the logit.
-
-    Parameters
-    ----------
-    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
-    data : array [n, frames, mels]
-    score : {"probability", "logit"}
-    **options
-        Of `outputs_of`.
-
-    Returns
-    -------
-    numpy.ndarray [n, classes], float32
-    """
+    """Scores [n, classes] of many patches as "probability" or "logit"; options of `outputs_of`."""
     check_score(score)
     network = network if score == "probability" else keras.Model(network.inputs[0], logits_of(network))
     return outputs_of(network, data, **options)

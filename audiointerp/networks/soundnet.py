@@ -127,25 +127,9 @@ def find_weights():
 
 
 def unpickle(path, *, git_blob=OFFICIAL.git_blob):
-    """Arrays of ``sound8.npy``, a pickled dictionary, which is only opened if it is the published file.
+    """Arrays of ``sound8.npy``, a pickled dictionary (``conv1/weights`` …), opened only if it has the published git id.
 
-    Parameters
-    ----------
-    path : str or Path
-    git_blob : str
-        The id that the file must have.
-
-    Returns
-    -------
-    dict of numpy.ndarray
-        ``{"conv1/weights": ..., "conv1/biases": ..., ...}``.
-
-    Raises
-    ------
-    ChecksumError
-        If it is another file.
-    WeightsError
-        If it cannot be read or holds something else.
+    A ChecksumError if it is another file, a WeightsError if it cannot be read or holds something else.
     """
     try:
         content = Path(path).read_bytes()  # what is checked is what is unpickled

@@ -88,19 +88,9 @@ def find_checkpoint():
 
 
 def load_checkpoint(network, path, *, sha256=CHECKPOINT.sha256):
-    """Fill the body of a VGGish with a TensorFlow checkpoint (format V1, one file; V2 works too).
+    """Fill the body of a VGGish of width 1 with a TensorFlow checkpoint (V1, one file; V2 works too); its head stays.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From `vggish`, width 1; its head is left as it is.
-    path : str or Path
-    sha256 : str or None
-        What the file must match; None accepts any file.
-
-    Raises
-    ------
-    WeightsError, ChecksumError
+    A ChecksumError if the file has not this sha256 (None accepts any), a WeightsError if it does not fit.
     """
     import tensorflow as tf
 

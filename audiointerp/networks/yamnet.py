@@ -104,18 +104,9 @@ def _say_if_other(path):
 
 
 def load_weights(network, path):
-    """Fill the body of a YAMNet with a file in the layout of ``yamnet.h5`` (legacy Keras HDF5).
+    """Fill the body of a YAMNet of width 1 with a file laid out as ``yamnet.h5`` (legacy Keras HDF5); its head stays.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From `yamnet`, width 1; its head is left as it is.
-    path : str or Path
-
-    Raises
-    ------
-    WeightsError
-        If the file is not HDF5, lacks an array or one has another shape.
+    A WeightsError if the file is not HDF5, lacks an array or one has another shape.
     """
     hint = "Expected YAMNet's yamnet.h5: download it again with 'audiointerp download yamnet'."
     values = {}

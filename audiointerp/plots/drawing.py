@@ -88,21 +88,8 @@ def mel_edges(frequency, low=None, high=None):
 def draw_cells(ax, values, time, frequency, *, within=None, **style):
     """Draw values [time, frequency], time across and frequency up, every cell exactly where it belongs.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    values : numpy.ndarray [time, frequency]
-        Cells that are not finite are left grey.
-    time, frequency : numpy.ndarray
-        Centres of the cells in seconds and Hz.
-    within : (numpy.ndarray, numpy.ndarray), optional
-        Time and frequency axis of the patch whose extent the axes get; that of the cells themselves by default.
-    **style
-        For `matplotlib.axes.Axes.pcolormesh`.
-
-    Returns
-    -------
-    matplotlib.collections.QuadMesh
+    `time` and `frequency` are the cells' centres (s, Hz). The axes get the extent of the cells, or of the time and
+    frequency axes in `within`. Cells that are not finite are left grey; `style` is for `pcolormesh`.
     """
     whole_time, whole_frequency = within or (time, frequency)
     first, *_, last = cell_edges(whole_time)
@@ -138,21 +125,10 @@ def draw_bars(ax, counts, texts, nothing, *, color=SKY):
 
 
 def share_matrix(shares, strongest, label):
-    """Draw shares in percent as a heat map in a figure of its own; rows without any are grey.
+    """Draw shares in percent [rows, classes] as a heat map in a figure of its own; rows without any are grey.
 
-    Parameters
-    ----------
-    shares : pandas.DataFrame [rows, classes]
-        Up to 64 rows are named.
-    strongest : float
-        Share that gets the strongest colour; larger ones get it too.
-    label : str
-        Of the colour bar.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The cell of row r and class c is centred at (c + 0.5, r + 0.5).
+    Up to 64 rows are named. The share `strongest` and larger ones get the strongest colour; `label` is the bar's. The
+    cell of row r and class c is centred at (c + 0.5, r + 0.5).
     """
     rows, classes = shares.shape
     few = rows <= 64
@@ -237,14 +213,7 @@ def check_log_mel(log_mel, frontend):
 def prediction_rows(predictions, patches):
     """The rows of a prediction table that belong to these patches, in their order; None for each without a table.
 
-    Returns
-    -------
-    list of pandas.Series or None [n]
-
-    Raises
-    ------
-    ValueError
-        If patches have no row, or the row's true class is another one.
+    A ValueError if patches have no row, or the row's true class is another one.
     """
     if predictions is None:
         return [None] * len(patches)

@@ -292,25 +292,9 @@ def peak_of(values):
 
 
 def draw_map(ax, panel, patch, look, *, relative_to, title, narrow=False):
-    """Draw one map over the extent of its patch.
+    """Draw one map [time, frequency] over the extent of its patch; the title gets the panel's own largest value.
 
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-    panel : xarray.DataArray [time, frequency]
-        On the patch's cells, or on fewer.
-    patch : Patches [1]
-    look : Look
-    relative_to : float
-        Value that gets the strongest colour.
-    title : str
-        The panel's own largest value is added.
-    narrow : bool
-        Whether the panel is too narrow for long lines.
-
-    Returns
-    -------
-    matplotlib.collections.QuadMesh
+    The value `relative_to` gets the strongest colour; a panel may be too `narrow` for long lines.
     """
     values = panel.transpose("time", "frequency").to_numpy().astype(float)
     within = (patch.time, patch.frequency)
@@ -328,18 +312,7 @@ def draw_map(ax, panel, patch, look, *, relative_to, title, narrow=False):
 
 
 def by_method(maps, patches=None):
-    """Maps as a dict by method, checked: their dimensions, and that they are those of the patches.
-
-    Parameters
-    ----------
-    maps : xarray.DataArray or dict
-    patches : Patches, optional
-        Their maps are picked by the patches' index.
-
-    Returns
-    -------
-    dict of xarray.DataArray [patch, label, time, frequency]
-    """
+    """Maps as a dict by method, checked: their dimensions, and that they are those of the patches (by their index)."""
     if not isinstance(maps, dict):
         maps = {getattr(maps, "attrs", {}).get("method", "map"): maps}
     if not maps:

@@ -100,18 +100,7 @@ def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True
 
 
 def describe(waveform):
-    """The features of one waveform.
-
-    Parameters
-    ----------
-    waveform : numpy.ndarray [samples], float32
-        Mono, 22,050 Hz.
-
-    Returns
-    -------
-    numpy.ndarray [57], float64
-        In the order of `FEATURES`.
-    """
+    """The 57 features of a waveform [samples] of 22,050 Hz, in the order of `FEATURES`."""
     rate = TRACK.sample_rate
     stft = librosa.stft(waveform)
     magnitude = np.abs(stft)

@@ -80,23 +80,9 @@ def read_with_notes(path, sample_rate=16_000, *, channel=None, max_seconds=LONGE
 
 
 def read_each(read, paths, *, title, jobs=-1, progress=True):
-    """What a function gives for each of many files, several at a time.
+    """Yield what a function gives for each of many files, several at a time, in the order of the paths.
 
-    Parameters
-    ----------
-    read : callable [path -> object]
-    paths : sequence of path
-    title : str
-        In front of the progress bar.
-    jobs : int
-        Files read at a time; -1 for one a core.
-    progress : bool
-        Show a bar when it takes longer than two seconds.
-
-    Yields
-    ------
-    object or UnreadableAudioError
-        In the order of the paths; the error in place of what cannot be read.
+    An UnreadableAudioError stands in place of what cannot be read.
     """
 
     def attempt(path):
@@ -140,20 +126,9 @@ def short(path):
 
 
 def report_unreadable(failures, total, on_error):
-    """Say at once which clips of a set could not be used: in an error, or in a warning if they may be left out.
+    """Say at once which of `total` clips could not be used: in an error, or in a warning if they may be left out.
 
-    Parameters
-    ----------
-    failures : list of UnreadableAudioError
-        What was wrong with each.
-    total : int
-        Clips of the set.
-    on_error : {"raise", "skip"}
-
-    Raises
-    ------
-    UnreadableAudioError
-        If they may not be left out, or none is left.
+    An UnreadableAudioError too if none is left.
     """
     listed = "\n".join(f"  {text}" for text in failures[:10])
     more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""

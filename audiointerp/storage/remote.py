@@ -67,17 +67,7 @@ class Remote:
 
 
 def checksum(path, kind="sha256"):
-    """Checksum of a file.
-
-    Parameters
-    ----------
-    path : str or path
-    kind : {"sha256", "md5", "git_blob"}
-
-    Returns
-    -------
-    str [hexadecimal]
-    """
+    """Checksum of a file, "sha256", "md5" or the "git_blob" id, in hexadecimal."""
     if kind != "git_blob":
         return pooch.file_hash(str(path), alg=kind)
     digest = hashlib.sha1(b"blob %d\0" % Path(path).stat().st_size)
@@ -88,18 +78,7 @@ def checksum(path, kind="sha256"):
 
 
 def check(remote, path):
-    """Make sure that a file is the published one.
-
-    Raises
-    ------
-    ChecksumError
-        If it is another one.
-
-    Warns
-    -----
-    UserWarning
-        If it is another one and ``remote.strict`` is false.
-    """
+    """Raise a ChecksumError if a file is not the published one, or warn if the remote is not strict."""
     problem = _problem(remote, Path(path))
     if problem and remote.strict:
         raise ChecksumError(f"{path}: {problem}. Remove it and download it again.")
@@ -108,13 +87,7 @@ def check(remote, path):
 
 
 def check_bytes(content, path, git_blob):
-    """Make sure that bytes read from `path` have this git blob id; for files that are opened only if they are right.
-
-    Raises
-    ------
-    ChecksumError
-        If they have not.
-    """
+    """Raise a ChecksumError unless bytes read from `path` have this git blob id; for what is opened only if right."""
     got = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
     if got != git_blob:
         raise ChecksumError(

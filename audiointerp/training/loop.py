@@ -101,18 +101,9 @@ def fit(
 def one_after_another(*, rewritten=True):
     """Operations run one after another while this lasts, each on all cores.
 
-    Side by side, TensorFlow adds up gradients in an order of chance: one seed would not give one result.
-
-    Parameters
-    ----------
-    rewritten : bool
-        Whether TensorFlow may rewrite what it runs. To save memory it makes some large sums a kind of variable that
-        cannot run so: `tensorflow.errors.UnimplementedError`.
-
-    Warns
-    -----
-    RuntimeWarning
-        If this TensorFlow has no way to do so.
+    Side by side, TensorFlow adds up gradients in an order of chance: one seed would not give one result. Rewritten to
+    save memory, some large sums are a kind of variable that cannot run so (`tensorflow.errors.UnimplementedError`):
+    then ask for what is not `rewritten`. Warns with a RuntimeWarning if this TensorFlow has no way to do so.
     """
     try:
         from tensorflow.python.eager.context import function_executor_type as executor

@@ -8,12 +8,7 @@ from .signals import audible_rms, band, click, curve, drift, fades, noise, norma
 def background(source, take, seconds, sample_rate):
     """A background of random kind and level with distractors on it. It does not know the class.
 
-    Parameters
-    ----------
-    source, take : numpy.random.Generator
-        For what all takes of a source share (kind, colour, level), and for what differs between takes.
-    seconds : float
-    sample_rate : int
+    The generator `source` draws what all takes of a source share (kind, colour, level), `take` what differs.
 
     Returns
     -------

@@ -24,20 +24,7 @@ HALVES = 2 * MEASURE  # half beats in a measure
 
 
 def backing(rng, harmony):
-    """The backing of a piece. It does not know the genre.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-    harmony : Harmony
-
-    Returns
-    -------
-    stem : numpy.ndarray [samples]
-        Root mean square 1.
-    parameters : dict
-        Who plays: ``chords``, ``melody`` (a name, or None) and ``percussion`` (list of names).
-    """
+    """The backing of a piece, which does not know the genre: a stem [samples] of root mean square 1, and who plays."""
     total = np.zeros(round(harmony.seconds * harmony.sample_rate))
     chords, melody = str(rng.choice(CHORDS)), str(rng.choice(MELODIES)) if rng.random() < 0.6 else None
     _mix(total, _chords(rng, harmony, chords), rng.uniform(-6, 0))

@@ -74,17 +74,9 @@ def load(*, clips_per_label=20, seconds=5.0, sample_rate=SAMPLE_RATE, seed=0, fo
 
 
 def plan(clips_per_label):
-    """Which source, fold and take each clip is, by its place in the set.
+    """Which file, label, fold, source and take each clip is, by its place in the set; sorted by file.
 
-    Parameters
-    ----------
-    clips_per_label : int
-
-    Returns
-    -------
-    list of dict
-        With ``file`` (below the folder of the set), ``label``, ``fold``, ``source`` (str) and ``take``; sorted by file.
-        In each ten clips of a label, two folds hold two takes of one source, and three folds two sources.
+    In each ten clips of a label, two folds hold two takes of one source, and three folds two sources.
     """
     rows = []
     for index, label in enumerate(LABELS):

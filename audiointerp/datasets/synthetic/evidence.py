@@ -6,22 +6,10 @@ MARGIN_S = 0.01
 
 
 def evidence_mask(evidence, time_s, frequency_hz):
-    """Where boxes lie on the axes of a spectrogram or a map.
+    """Cells [time, frequency], bool, of a spectrogram or a map whose centres (s, Hz, ascending) lie in a box.
 
-    Parameters
-    ----------
-    evidence : iterable of (float, float, float, float)
-        Boxes ``(start_s, stop_s, low_hz, high_hz)``.
-    time_s : array_like [time]
-        Centres of the frames in seconds, on the clock of the boxes, ascending.
-    frequency_hz : array_like [frequency]
-        Centres of the bands in Hz, ascending.
-
-    Returns
-    -------
-    numpy.ndarray of bool [time, frequency]
-        True where the centre of a cell lies in a box. A box that falls between two centres takes the nearer one, so
-        that a click does not vanish from a coarse map; boxes beyond the axes leave no trace.
+    Boxes are ``(start_s, stop_s, low_hz, high_hz)``. One that falls between two centres takes the nearer one, so that a
+    click does not vanish from a coarse map; boxes beyond the axes leave no trace.
     """
     time_s, frequency_hz = np.asarray(time_s, dtype=float), np.asarray(frequency_hz, dtype=float)
     mask = np.zeros((len(time_s), len(frequency_hz)), dtype=bool)

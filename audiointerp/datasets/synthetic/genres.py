@@ -136,20 +136,9 @@ class _Line:
 
 
 def span(sound, sample_rate, in_time, in_band):
-    """Where a sound's energy lies.
+    """Box ``(start_s, stop_s, low_hz, high_hz)`` of the given shares of a sound's energy, wider by what 46 ms smear.
 
-    Parameters
-    ----------
-    sound : numpy.ndarray [samples]
-    sample_rate : int
-    in_time, in_band : float
-        Share of the energy that the time and the band hold. What is left out of the time comes after it; of what is
-        left out of the band one half lies below and one above.
-
-    Returns
-    -------
-    (float, float, float, float)
-        ``(start_s, stop_s, low_hz, high_hz)``, wider by what a window of 46 ms smears.
+    What is left out of the time comes after it; of what is left out of the band one half lies below and one above.
     """
     energy = np.cumsum(sound**2)
     stop = np.searchsorted(energy, in_time * energy[-1]) / sample_rate

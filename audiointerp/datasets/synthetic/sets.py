@@ -29,16 +29,14 @@ def load_set(room, name, rows, make, *, folder=None, progress=True):
 
     Parameters
     ----------
-    room : str
-        Folder of the cache for sets of this kind.
-    name : str
-        Folder of this set, named after all its settings.
+    room, name : str
+        Folder of the cache for sets of this kind, and folder of this set, named after all its settings.
     rows : list of dict
         One for each sound, with ``file`` (its path below the folder of the set) and other columns of the table.
     make : callable
         From a row to its waveform (numpy.ndarray [samples], between -1 and 1), its sampling rate in Hz, and a dict of
         further columns with ``evidence`` and ``faint`` (lists of boxes). Called from several threads.
-    folder : str or pathlib.Path, optional
+    folder : path, optional
         Where to keep the set, in the folder `name`; by default the cache.
     progress : bool
 
@@ -46,11 +44,6 @@ def load_set(room, name, rows, make, *, folder=None, progress=True):
     -------
     pandas.DataFrame
         The rows in their order, with ``path`` (str, absolute) instead of ``file``, the further columns, and ``crc32``.
-
-    Raises
-    ------
-    CacheError
-        If the folder cannot be written to.
     """
     base = cache_folder(room) if folder is None else Path(folder).expanduser().resolve()
     home = base / name

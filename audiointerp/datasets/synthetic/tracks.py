@@ -61,17 +61,7 @@ def load(*, tracks_per_label=10, seconds=30.0, seed=0, folder=None, progress=Tru
 
 
 def plan(tracks_per_label):
-    """Which source and fold each track is, by its place in the set.
-
-    Parameters
-    ----------
-    tracks_per_label : int
-
-    Returns
-    -------
-    list of dict
-        With ``file`` (below the folder of the set), ``label``, ``fold`` and ``source`` (str); sorted by file.
-    """
+    """Which file, label, fold and source each track is, by its place in the set; sorted by file."""
     rows = []
     for label in LABELS:
         for number in range(tracks_per_label):
@@ -81,18 +71,5 @@ def plan(tracks_per_label):
 
 
 def track_seed(seed, source):
-    """Seed of :func:`~audiointerp.datasets.synthetic.music.compose` for a track of a set.
-
-    Parameters
-    ----------
-    seed : int
-        Of the set.
-    source : str
-        Of the track, such as ``"jazz.00003"``.
-
-    Returns
-    -------
-    tuple of int
-        With it a track can be taken apart again into signature and backing.
-    """
+    """Seed for `compose` of a track of a set, which takes it apart again into signature and backing."""
     return (seed, zlib.crc32(source.encode()))
