@@ -7,7 +7,6 @@ At the top stand the steps of the way from sounds to maps; everything else is in
 import lazy_loader
 
 __version__ = "0.1.0"
-
 ROOMS = ("storage", "sound", "datasets", "networks", "evaluation", "training", "maps", "layers", "trust", "plots")
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(

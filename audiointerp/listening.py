@@ -239,11 +239,8 @@ def _cells_to_axis(map_, name, axis, unit):
 
 
 SOUNDS = {"clip": "the clip", "kept": "what the map keeps", "left_out": "what it leaves out"}
-
 AUDIBLE = 1e-6  # of the clip's level: what lies below it (-120 dB) counts as silence
-
 GATE = 1e-4  # of the loudest block's power: quieter blocks (-40 dB) are pauses and do not count for the level
-
 BLOCK = 0.02  # seconds
 
 

@@ -32,7 +32,6 @@ _SPELLINGS = {
 
 _NOT_BY_NAME = {"RAW", "MAT4", "MAT5"}
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-
 _ESC_NAME = re.compile(r"(?P<fold>[1-9])-(?P<source>\d+)-[A-Z](-\d+)?")
 
 

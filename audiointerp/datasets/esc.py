@@ -62,7 +62,6 @@ _FOLDERS = {
 
 CITATION = "K. J. Piczak, ESC: Dataset for Environmental Sound Classification, ACM Multimedia 2015"
 LICENCES = {"esc10": "CC BY 3.0", "esc50": "CC BY-NC 3.0"}
-
 _RAW = "https://raw.githubusercontent.com/karolpiczak/ESC-50/master"
 _OTHERWISE = 'run with DATA="synthetic", which needs no download'
 

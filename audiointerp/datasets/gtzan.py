@@ -18,18 +18,15 @@ from ..storage.remote import Remote, fetch
 from .clips import from_folder, some
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
-
 TRACK = re.compile(rf"(?P<genre>{'|'.join(GENRES)})/(?P<track>(?P=genre)\.\d{{5}})\.\w+")
 """A track below the folder of genres: ``blues/blues.00000.wav``."""
 
 _TRACKS = 100  # per genre
 _LINES = {"train": 443, "valid": 197, "test": 290}
 _FEATURE_COUNT = 57
-
 _FOLDERS = ("gtzan", "GTZAN", "gtzan_genre", "gtzan/Data", "Data", ".")
 _NAMES = ("genres", "genres_original", ".")  # as in the archive, as on Kaggle
 _FEATURES = "features_30_sec.csv"
-
 CITATION = "Tzanetakis & Cook, Musical Genre Classification of Audio Signals, IEEE Trans. Speech Audio Process. 2002"
 LICENCE = "no open licence: for research and teaching on your own machine; never publish its audio"
 _OTHERWISE = 'run with GENRES="synthetic_music", which needs no download, or load() a folder of your own tracks'

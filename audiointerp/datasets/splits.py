@@ -7,7 +7,6 @@ from ..errors import MissingDataError
 from .clips import check_table, some
 
 PARTS = ("train", "valid", "test")
-
 _NEEDS = {"source": ("label", "source"), "random": ("label",), "filtered": ("label", "filtered")}
 
 _ADVICE = {
@@ -18,7 +17,6 @@ _ADVICE = {
 }
 
 _PARTITION_ADVICE = "Add clips, leave the label out with select_labels(), or change"
-
 _ORDERS_TRIED = 32
 
 

@@ -15,7 +15,6 @@ from ..sound.frontend import hz_to_mel, mel_to_hz
 from .arrays import at, label_coords, plain
 
 POOLS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
-
 MARGINS = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 
 CELL_BY_CELL = (

@@ -23,12 +23,10 @@ WEIGHTS = Remote(
 )
 
 LOUDEST = 5.0  # log-mel value that becomes white
-
 SMALLEST = 32  # frames and mel bands: the network halves the picture five times
 
 # Mean and standard deviation of ImageNet's red, green and blue, black being 0 and white 1.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 PIXELS, COLOURS = "pixels", "colours"  # layers that make a patch a picture, and that picture one of ImageNet's
 
 

@@ -7,11 +7,8 @@ from .head import add_head, scaled
 from .interpretable_filters import InterpretableFilters
 
 layers = keras.layers
-
 FILTERS = (16, 32, 64)
-
 WEIGHT = 0.002  # of the filter loss: at 0.01 its 64 filters outweigh the classes
-
 PEAK = 12.0  # of the mask, which lets few positions pass: averages stay as large as without it, and are learned from
 
 

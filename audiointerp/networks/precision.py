@@ -6,11 +6,8 @@ from pathlib import Path
 import keras
 
 PRECISIONS = ("auto", "float32", "bfloat16")
-
 FAST_FLAGS = {"amx_bf16"}  # processor flags of matrix units that take bfloat16
-
 FAST_CAPABILITY = (8, 0)  # compute capability of the first NVIDIA GPUs (Ampere) that do
-
 CPUINFO = Path("/proc/cpuinfo")
 
 

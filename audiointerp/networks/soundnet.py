@@ -41,11 +41,8 @@ CONVOLUTIONS = {
 }
 
 HEADS = {"conv8": "objects", "conv8_2": "scenes"}  # 1,000 and 401 classes in the official file
-
 HEAD_TAPS = 8
-
 TRAINED_AT = 22_050  # Hz
-
 PARTS = ("weights", "biases", "gamma", "beta", "mean", "var")
 
 

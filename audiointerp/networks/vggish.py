@@ -22,9 +22,7 @@ CHECKPOINT = Remote(
 )
 
 CONVOLUTIONS = (("conv1", 64), ("conv2", 128), ("conv3_1", 256), ("conv3_2", 256), ("conv4_1", 512), ("conv4_2", 512))
-
 POOLED = {"conv1": "pool1", "conv2": "pool2", "conv3_2": "pool3", "conv4_2": "pool4"}
-
 DENSE = (("fc1_1", 4096), ("fc1_2", 4096), ("fc2", 128))
 
 

@@ -186,7 +186,6 @@ class FrontEnd:
 
 
 VGGISH = FrontEnd()
-
 YAMNET = replace(VGGISH, log_offset=0.001)
 
 # For music: patches of 2.97 s, finer in frequency and coarser in time, from the bass drum to the cymbals.

@@ -12,7 +12,6 @@ from .reading import file_digest, read_each, report_unreadable, short, warn_of_r
 
 TRACK = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
 SHORTEST = 1.0  # seconds
-
 SUMMARISED = ("chroma_stft", "rms", "spectral_centroid", "spectral_bandwidth", "rolloff", "zero_crossing_rate")
 SUMMARISED += ("harmony", "perceptr")
 MFCCS = 20

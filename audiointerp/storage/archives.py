@@ -14,9 +14,7 @@ from pathlib import Path, PureWindowsPath
 from ..errors import AudioInterpError, ChecksumError, MissingDataError
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT}
-
 _SMALLEST = 512  # bytes that a member counts for at least, so that their number is bounded too
-
 _DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
 
 

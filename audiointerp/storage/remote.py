@@ -19,9 +19,7 @@ from ..errors import AudioInterpError, ChecksumError, MissingDataError
 from .archives import not_written
 
 _BLOCK = 1 << 16  # bytes
-
 _TIMEOUT = 30  # s
-
 _WORTH_RETRYING = {408, 425, 429}
 
 

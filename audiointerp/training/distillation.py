@@ -20,7 +20,6 @@ from .loop import fit
 from .recipes import student_recipe
 
 FRONTEND = WaveformFrontEnd(sample_rate=16_000, shortest=0, channel=None)
-
 SMALLEST = 1e-7  # scores below it count as this in logarithms
 
 

@@ -20,9 +20,7 @@ from ..storage.folders import cache_folder
 
 VERSION = 1  # goes up whenever training gives other results than before
 NETWORK, HISTORY = "network.keras", "history.csv"
-
 STATE, PARTIAL = "state.keras", "state.csv"
-
 BATCH = 64
 
 

@@ -12,14 +12,11 @@ from .signals import noise, normalised, place
 
 #: What holds chords or plays a melody.
 CHORDS = ("organ", "strings", "pluck", "accordion", "square", "guitar")
-
 MELODIES = ("bell", "organ", "pluck", "accordion", "square", "strings")
 
 #: Chance that a kind of percussion plays.
 PERCUSSION = {"bass drum": 0.5, "closed hi-hat": 0.4, "open hi-hat": 0.4, "ride": 0.4, "clap": 0.4, "shaker": 0.4}
-
 HISS_DB = (-45.0, -32.0)  # against chords of 0 dB
-
 HALVES = 2 * MEASURE  # half beats in a measure
 
 

@@ -13,11 +13,8 @@ from .instruments import DRUMS, player
 from .signals import Event, place
 
 STRONG = (0.94, 0.9)  # share of a note's energy in the time and in the band of its evidence
-
 ALL = (0.999, 0.999)  # the same with what is faint
-
 SMEAR_S, SMEAR_HZ = 0.005, 30.0  # added on each side, for a window of 46 ms
-
 LOWEST_HZ = 20.0
 
 

@@ -9,9 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 MEASURE = 6  # beats
-
 BAR = 3
-
 TEMPO_BPM = (80.0, 170.0)
 
 #: Semitones above the keynote.

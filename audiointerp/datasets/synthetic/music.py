@@ -29,7 +29,6 @@ SPREAD_DB = 2.0
 #: Root mean square of a whole piece in dB (full scale 1), and the highest peak; whatever the genre.
 LEVEL_DB = (-26.0, -16.0)
 PEAK = 0.9
-
 HEARD_HZ = (40.0, 10000.0)
 
 
