@@ -16,15 +16,7 @@ ALL_CLASSES = "all classes"  # label of the CRM that is summed over every class 
 
 
 def cam(
-    network,
-    patches,
-    *,
-    labels=None,
-    upsample="linear",
-    details=False,
-    precision="auto",
-    batch_size=None,
-    progress=True,
+    network, patches, *, labels=None, upsample="linear", details=False, precision="auto", batch_size=None, progress=True
 ):
     """Class activation maps: the dense layer's weights laid over the last feature maps.
 
@@ -83,15 +75,7 @@ def cam(
 
 
 def crm(
-    network,
-    patches,
-    *,
-    labels=None,
-    upsample="linear",
-    details=False,
-    precision="auto",
-    batch_size=None,
-    progress=True,
+    network, patches, *, labels=None, upsample="linear", details=False, precision="auto", batch_size=None, progress=True
 ):
     """Class-selective relevance maps: how much the logits change when a position of the last feature maps is removed.
 

@@ -21,15 +21,7 @@ GRID = {"seek_penultimate_conv_layer": False, "expand_cam": False, "normalize_ca
 
 
 def gradcam_plus_plus(
-    network,
-    patches,
-    *,
-    labels=None,
-    layer=None,
-    upsample="linear",
-    details=False,
-    batch_size=None,
-    progress=True,
+    network, patches, *, labels=None, layer=None, upsample="linear", details=False, batch_size=None, progress=True
 ):
     """Grad-CAM++ by tf-keras-vis: gradients weighted position by position, for evidence in several places.
 
@@ -51,15 +43,7 @@ def gradcam_plus_plus(
 
 
 def gradcam_keras_vis(
-    network,
-    patches,
-    *,
-    labels=None,
-    layer=None,
-    upsample="linear",
-    details=False,
-    batch_size=None,
-    progress=True,
+    network, patches, *, labels=None, layer=None, upsample="linear", details=False, batch_size=None, progress=True
 ):
     """Grad-CAM by tf-keras-vis, to compare `audiointerp.maps.gradcam.gradcam` with; the same parameters and result."""
 

@@ -23,18 +23,7 @@ WEIGHTS = Remote(
 )
 
 # Stride and filters of each block: a convolution, then depthwise-separable ones (MobileNet v1).
-BLOCKS = (
-    (2, 32),
-    (1, 64),
-    (2, 128),
-    (1, 128),
-    (2, 256),
-    (1, 256),
-    (2, 512),
-    *[(1, 512)] * 5,
-    (2, 1024),
-    (1, 1024),
-)
+BLOCKS = ((2, 32), (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
 
 
 def yamnet(labels, *, weights="audioset", width=1.0, seed=0, frontend=YAMNET):
