@@ -10,7 +10,7 @@ demo: .venv/installed
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest -m "not network and not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not network and not slow"
 
 lab: export AUDIOINTERP_DATA := $(abspath $(AUDIOINTERP_DATA))
 lab: .venv/installed

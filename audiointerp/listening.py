@@ -420,7 +420,7 @@ def players(heard, title=None):
 
     Raises
     ------
-    AttributeError
+    TypeError
         If these are not the sounds of `listen`.
 
     Examples
@@ -429,6 +429,8 @@ def players(heard, title=None):
     """
     from IPython.display import HTML
 
+    if not isinstance(heard, Listening):
+        raise TypeError(f"players: expected what listen() gives, found {type(heard).__name__}.")
     rows = []
     for name, text in SOUNDS.items():
         silent = not (np.abs(getattr(heard, name)) > AUDIBLE).any()

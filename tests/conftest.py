@@ -20,10 +20,11 @@ import pytest
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.sound.patches import Patches
 
-# The folder of real data, read once: tests see AUDIOINTERP_DATA only if they ask for the fixture.
-REAL_DATA = os.environ.pop("AUDIOINTERP_DATA", None)
+# The folder of real data: tests see AUDIOINTERP_DATA only if they ask for the fixture. Tests that run side by side are
+# in processes of their own, which get it under the other name.
+REAL_DATA = os.environ.pop("AUDIOINTERP_DATA", None) or os.environ.get("AUDIOINTERP_TEST_DATA")
 if REAL_DATA:
-    REAL_DATA = os.path.abspath(REAL_DATA)
+    REAL_DATA = os.environ["AUDIOINTERP_TEST_DATA"] = os.path.abspath(REAL_DATA)
 
 
 def pytest_collection_modifyitems(items):

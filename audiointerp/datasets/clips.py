@@ -176,12 +176,9 @@ def merge_labels(clips, groups):
 
 
 def sound_extensions():
-    """File name extensions of the formats that the installed libsndfile reads.
+    """File name extensions, lower case with the dot, of the formats that the installed libsndfile reads.
 
-    Returns
-    -------
-    frozenset of str
-        Lower case, with the dot. Formats that need parameters or are mostly not sound (RAW, MAT) are left out.
+    Formats that need parameters or are mostly not sound (RAW, MAT) are left out.
     """
     formats = set(soundfile.available_formats()) - _NOT_BY_NAME
     names = {name.lower() for name in formats}.union(*(_SPELLINGS.get(name, ()) for name in formats))

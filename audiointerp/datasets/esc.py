@@ -8,9 +8,8 @@ import pandas as pd
 import soundfile
 
 from ..errors import MissingDataError
-from ..storage.archives import unpack
 from ..storage.folders import data_folder
-from ..storage.remote import Remote, fetch, fetch_many
+from ..storage.remote import Remote, fetch, fetch_many, fetch_unpacked
 from .clips import COLUMNS, from_folder
 
 _BY_TARGET = """
@@ -281,19 +280,10 @@ def _download(name, folder, progress):
     place = layouts[0] if layouts else base / _FOLDERS[name][0]
     print(f"{name} goes to {place}. Licence {LICENCES[name]}; cite {CITATION}.")
     if name == "esc50" and not layouts:
-        return _download_archive(base, place, progress)
+        fetch_unpacked(ARCHIVE, base, place, top="ESC-50-master", progress=progress)
+        return place
     table = _read_table(fetch(TABLE, place, progress=progress), name)
     fetch_many([_clip(filename, name) for filename in table["filename"]], place, progress=progress)
-    return place
-
-
-def _download_archive(base, place, progress):
-    put_there_by_hand = (base / ARCHIVE.filename).exists()
-    archive = fetch(ARCHIVE, base, progress=progress)
-    unpack(archive, place, top="ESC-50-master")
-    from_esc_layout(place)
-    if not put_there_by_hand:
-        archive.unlink()
     return place
 
 

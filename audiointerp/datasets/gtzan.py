@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from ..errors import AudioInterpError, MissingDataError
 from ..sound.reading import short
-from ..storage.archives import unpack
 from ..storage.folders import data_folder
-from ..storage.remote import Remote, fetch
+from ..storage.remote import Remote, fetch, fetch_unpacked
 from .clips import from_folder, some
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
@@ -205,7 +204,8 @@ def download_gtzan(folder=None, *, progress=True):
     else:
         if place.is_dir() and any(place.iterdir()):
             raise _incomplete(place, _absent(place))
-        _download_archive(place, progress)
+        print(f"gtzan goes to {place}. Licence: {LICENCE}; cite {CITATION}.")
+        fetch_unpacked(ARCHIVE, place.parent, place, top="genres", progress=progress)
     try:
         for remote in LISTS.values():
             fetch(remote, _beside(place), progress=progress)
@@ -328,14 +328,3 @@ def _read_features(path):
             f"{whole.sum()} rows whole. {advice}"
         )
     return features.assign(label=label)[["label", *features.columns]].set_index(track)
-
-
-def _download_archive(place, progress):
-    folder = place.parent
-    put_there_by_hand = (folder / ARCHIVE.filename).exists()
-    print(f"gtzan goes to {place}. Licence: {LICENCE}; cite {CITATION}.")
-    archive = fetch(ARCHIVE, folder, progress=progress)
-    print(f"Unpacking {archive.name}; this takes a minute.")
-    unpack(archive, place, top="genres")
-    if not put_there_by_hand:
-        archive.unlink()

@@ -115,13 +115,15 @@ def confused_pairs(counts):
 
     Raises
     ------
-    AttributeError
-        If this is no table.
+    ValueError
+        If its rows and columns are not the same classes.
 
     Examples
     --------
     >>> confused_pairs(confusion(vote(predict(network, patches)))).head(3)  # doctest: +SKIP
     """
+    if list(counts.index) != list(counts.columns):
+        raise ValueError("rows and columns are different classes: expected the counts that confusion() gives.")
     pairs = counts.stack(future_stack=True).rename("count").reset_index()
     pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]

@@ -239,11 +239,7 @@ def _maps_of(network, name, before_mask):
 def _shuffled_purity(by_clip, labels, shuffles, seed):
     """Mean share of the most represented label when labels are shuffled over clips, for each filter.
 
-    Parameters
-    ----------
-    by_clip : numpy.ndarray [clips, filters]
-        Patches that each filter is on for.
-    labels : numpy.ndarray [clips]
+    `by_clip` [clips, filters] counts the patches that each filter is on for.
     """
     own = pd.get_dummies(labels).to_numpy(dtype=float)
     rng = np.random.default_rng(seed)

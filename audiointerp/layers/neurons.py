@@ -11,15 +11,11 @@ from ..errors import MissingDataError, UnknownLabelError
 
 
 def active(features, *, percentile=95):
-    """Which neurons are on for which clips: where a value lies strictly above a percentile of the neuron's own values.
+    """Which neurons are on for which clips [clip, neuron], bool: strictly above a percentile of its own values.
 
     A neuron that is zero for nearly all clips is on for fewer than others; a dead one, with the same value for all, for
     none. A MissingDataError if there are no clips or neurons or a value is not finite, a ValueError if `features` is
     not one layer or the percentile lies outside 0 to 100.
-
-    Returns
-    -------
-    xarray.DataArray [clip, neuron], bool
     """
     if not 0 <= percentile <= 100:
         raise ValueError(f"percentile={percentile}: expected 0 to 100, as 95 for the highest twentieth of the clips.")

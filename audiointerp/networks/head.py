@@ -60,15 +60,33 @@ def labels_of(network):
 
     Raises
     ------
-    AttributeError
-        If it is no Keras model with one output.
+    TypeError
+        If it is no Keras network with one input and one output.
 
     Examples
     --------
     >>> labels_of(network)  # doctest: +SKIP
     """
+    check_network(network)
     last = network.layers[-1]
     return list(last.labels) if isinstance(last, ClassScores) else [str(i) for i in range(network.output_shape[-1])]
+
+
+def check_network(network):
+    """Raise a TypeError unless this is a Keras network of known layers, with one input and one output."""
+    if not isinstance(network, keras.Model):
+        raise TypeError(f"found {type(network).__name__} where a Keras network is expected. load_network() reads one.")
+    inputs, outputs = (getattr(network, name, None) or [] for name in ("inputs", "outputs"))
+    if not inputs or not outputs:
+        raise TypeError(
+            f"network '{network.name}' is subclassed, or not built yet: its layers cannot be followed. Make it with "
+            "keras.Model(inputs, outputs), or as a keras.Sequential that begins with a keras.Input."
+        )
+    if len(inputs) > 1 or len(outputs) > 1:
+        raise TypeError(
+            f"network '{network.name}' has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each. Take "
+            "one, as in keras.Model(network.inputs[0], network.outputs[0])."
+        )
 
 
 def frontend_of(network):
@@ -99,19 +117,7 @@ def frontend_of(network):
 
 
 def with_frontend(network, frontend):
-    """The same weights behind another front end, such as one of another sample rate.
-
-    Parameters
-    ----------
-    network : keras.Model
-        On waveforms.
-    frontend : WaveformFrontEnd
-
-    Returns
-    -------
-    keras.Model
-        A copy.
-    """
+    """A copy with the same weights behind another front end for waveforms, such as one of another sample rate."""
 
     def changed(layer):
         if isinstance(layer, (ClassScores, ScaleWaveform)):
@@ -124,13 +130,7 @@ def with_frontend(network, frontend):
 
 
 def label_index(network, label):
-    """Number of the output that scores `label`.
-
-    Raises
-    ------
-    UnknownLabelError
-        If the network has no such class.
-    """
+    """Number of the output that scores a label; an UnknownLabelError if the network has no such class."""
     labels = labels_of(network)
     if label not in labels:
         raise UnknownLabelError(f"label {label!r}: the network '{network.name}' knows {', '.join(labels)}.")

@@ -68,13 +68,7 @@ def cached(room, *, version, ignore=()):
 
 
 def write_whole(path, write):
-    """Write through a temporary file beside the target, and rename.
-
-    Parameters
-    ----------
-    path : Path
-    write : callable [Path -> None]
-    """
+    """Write to a path by `write`, which takes a temporary file beside it that is then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         temporary = Path(folder) / path.name

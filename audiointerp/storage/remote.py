@@ -16,7 +16,7 @@ import requests
 from tqdm import tqdm
 
 from ..errors import AudioInterpError, ChecksumError, MissingDataError
-from .archives import not_written
+from .archives import not_written, unpack
 
 _BLOCK = 1 << 16  # bytes
 _TIMEOUT = 30  # s
@@ -156,6 +156,17 @@ def fetch(remote, folder, *, progress=True, retries=2, pause=1.0):
         f"{remote.name} could not be downloaded ({'; '.join(failures)}).{kept} Check the connection and try again, or "
         f"put the file at {path} by hand" + (f", or {remote.otherwise}." if remote.otherwise else ".")
     )
+
+
+def fetch_unpacked(remote, folder, place, *, top, progress=True):
+    """Download an archive into a folder and unpack its folder `top` as `place`; one put there by hand is kept."""
+    put_there_by_hand = (Path(folder) / remote.filename).exists()
+    archive = fetch(remote, folder, progress=progress)
+    if progress:
+        print(f"Unpacking {archive.name}; this takes a minute.")
+    unpack(archive, place, top=top)
+    if not put_there_by_hand:
+        archive.unlink()
 
 
 def fetch_many(remotes, folder, *, jobs=8, progress=True, retries=2, pause=1.0):

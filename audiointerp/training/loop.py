@@ -173,8 +173,7 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
     total = batches * recipe.epochs
     started = time.perf_counter() - (rows[-1]["elapsed"] if rows else 0)
     bar = tqdm(total=total, initial=len(rows), desc="training", unit="batch", leave=False, disable=not progress)
-    if progress:
-        print(RULE, HEADING, RULE, sep="\n")
+    headed = False
     for epoch in range(len(rows) // batches, recipe.epochs):
         rate = recipe.learning_rate * recipe.drop_factor ** (epoch // recipe.drop_period)
         learner.optimizer.learning_rate = rate
@@ -194,7 +193,8 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
             bar.update()
             if progress and _reported(row, recipe.validate_every, total):
                 bar.clear()
-                print(_line(row))
+                print(*([] if headed else [RULE, HEADING, RULE]), _line(row), sep="\n")
+                headed = True
         if folder:
             write_whole(folder / PARTIAL, pd.DataFrame(rows).to_csv)
             save_network(learner, folder / STATE)

@@ -299,7 +299,7 @@ def test_mirror_is_taken_when_the_address_has_another_file(site, tmp_path):
 
 
 def test_another_archive_is_refused_before_it_is_unpacked(site, tmp_path, monkeypatch):
-    monkeypatch.setattr(gtzan, "unpack", lambda *_, **__: pytest.fail("unpacked"))
+    monkeypatch.setattr("audiointerp.storage.remote.unpack", lambda *_, **__: pytest.fail("unpacked"))
     site.pages["genres.tar.gz"] = site.pages["mirror/genres.tar.gz"] = archive(numbers=range(9))
     with pytest.raises(ChecksumError, match="expected md5"):
         load_gtzan(tmp_path)

@@ -37,13 +37,7 @@ def backing(rng, harmony):
 
 
 def pattern(rng):
-    """Half beats of a measure, 0 to 11, in a rhythm that is no genre's: some on the beat, some off, never all of one.
-
-    Returns
-    -------
-    list of int
-        Two or three on beats (even) and one to three between them (odd), sorted.
-    """
+    """Half beats of a measure, 0 to 11, sorted, in a rhythm of no genre: some on the beat, some off, never all."""
     on = rng.choice(np.arange(0, HALVES, 2), rng.integers(2, 4), replace=False)
     off = rng.choice(np.arange(1, HALVES, 2), rng.integers(1, 4), replace=False)
     return sorted(int(half) for half in [*on, *off])
