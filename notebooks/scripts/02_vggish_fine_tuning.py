@@ -17,7 +17,7 @@
 # five epochs, Adam, a learning rate halved every two epochs, with the progress table printed as it goes. YAMNet keeps
 # what it learned from two million YouTube clips; only a new last layer is trained, which takes seconds.
 #
-# **Time.** Two minutes with the demo's small networks. With real recordings and no GPU, VGGish takes 8 to 20 minutes
+# **Time.** Two minutes with the demo's small networks. With real recordings and no GPU, VGGish takes 8 to 40 minutes
 # the first time; afterwards it comes from the cache.
 #
 # **Follows** steps 3, 5 and 6 of the MathWorks example.
@@ -108,7 +108,7 @@ print(f"{last.iteration:.0f} iterations in {last.elapsed:.0f} s; last batch {las
 # %% [markdown]
 # The published run, from AudioSet weights: 210 iterations, 38 s on a GPU, last batch 93.75 %, validation 86.03 % of
 # patches. (It has more iterations because it trains on the silent patches too.) The recorded run starts from random
-# weights: the last batches look as good as the published ones, the validation is ten points lower. What AudioSet
+# weights: the last batches look as good as the published ones, the validation is nine points lower. What AudioSet
 # taught the published network shows on new recordings, not on the batches.
 #
 # ## YAMNet: train the head alone

@@ -77,7 +77,7 @@ results = pd.DataFrame(rows).T.rename_axis(["network", "of"])
 results.style.format({"accuracy": "{:.1%}", "low": "{:.1%}", "high": "{:.1%}", "right": "{:.0f}", "n": "{:.0f}"})
 
 # %% [markdown]
-# A vote forgives: a clip is right as soon as most of its patches are. In the recorded run that is worth nine points for
+# A vote forgives: a clip is right as soon as most of its patches are. In the recorded run that is worth ten points for
 # VGGish and eleven for YAMNet (the patches counted here include the silent ones). `low` and `high` bound the Wilson
 # 95 % interval. It holds for independent trials, which clips nearly are; overlapping patches are not, so only read it
 # for clips.

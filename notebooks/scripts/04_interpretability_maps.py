@@ -102,8 +102,8 @@ ai.trust.map_agreement(maps, predicted).unstack("methods").round(2)
 #   the same as being right.
 # - *Patch 500, a crying baby*: here Grad-CAM agrees with the other two, and by rank it does so for no other patch. That
 #   is the opposite of the claim.
-# - *Patch 750, a helicopter*: all are strongest at the bottom, but LIME and occlusion also mark a weaker band near
-#   4 kHz where Grad-CAM has nothing, and by rank Grad-CAM has nothing in common with them.
+# - *Patch 750, a helicopter*: all are strongest low down, Grad-CAM around 500 Hz, LIME and occlusion below that. These
+#   two also mark a weaker band near 4 kHz where Grad-CAM has nothing, and by rank it has nothing in common with them.
 #
 # LIME and occlusion, which both hide and look, agree with each other far more than Grad-CAM with either. Where two
 # methods agree, they may also share a weakness.

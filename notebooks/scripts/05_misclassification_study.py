@@ -175,7 +175,7 @@ pd.DataFrame({f"{predicted}, filled with {fill}": [score_without(*band, fill) fo
 # the helicopter disappears, with silence it becomes certain. So it is not a sound up there that speaks for
 # *helicopter*, it is the **absence** of sound: a chainsaw recorded dully is what this network takes for a helicopter.
 # The map showed the place, and the experiment what about it matters. (Silence in any lower band is a hole, and with it
-# hardly anything is left of the score.)
+# little or nothing is left of the score.)
 #
 # ## Was it a bad recording or a bad network?
 #
