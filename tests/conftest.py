@@ -16,9 +16,10 @@ matplotlib.use("Agg")
 import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from audiointerp.sound.frontend import FrontEnd
-from audiointerp.sound.patches import Patches
+from audiointerp.sound.patches import Patches, make_patches
 
 # The folder of real data: tests see AUDIOINTERP_DATA only if they ask for the fixture. Tests that run side by side are
 # in processes of their own, which get it under the other name.
@@ -246,3 +247,42 @@ def server():
 @pytest.fixture
 def cut():
     return Cut
+
+
+@pytest.fixture(scope="session")
+def tone():
+    """Function that makes half a second of a tone with a little noise."""
+
+    def make(rng, frequency, seconds=0.5, rate=16_000):
+        t = np.arange(int(seconds * rate)) / rate
+        return 0.4 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) + rng.normal(0, 0.01, len(t))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def tone_clips(tmp_path_factory, tone):
+    """Thirty tones, low or high, in five folds; their labels are nonsense."""
+    rng, rows, folder = np.random.default_rng(20240229), [], tmp_path_factory.mktemp("tones")
+    for number in range(30):
+        frequency = rng.uniform(200, 500) if number % 2 else rng.uniform(1_500, 3_000)
+        path = folder / f"{number}.wav"
+        soundfile.write(path, tone(rng, frequency), 16_000)
+        rows.append({"path": str(path), "label": rng.choice(["cat", "dog"]), "fold": number // 2 % 5 + 1})
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def module_cache(tmp_path_factory):
+    """A cache for what the tests of a module share."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIOINTERP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def tone_sets(tone_clips, module_cache):
+    """Patches of the tones of folds 1 to 4, and of fold 5."""
+    patches = make_patches(tone_clips, FrontEnd(frames=32, mels=16))
+    inside = patches.table["fold"].to_numpy() == 5
+    return patches[~inside], patches[inside]

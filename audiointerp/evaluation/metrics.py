@@ -79,18 +79,7 @@ def confusion(predictions, labels=None):
 
 
 def recall(counts):
-    """Share of each true class that was recognised.
-
-    Parameters
-    ----------
-    counts : pandas.DataFrame [classes, classes]
-        From `confusion`.
-
-    Returns
-    -------
-    pandas.Series [classes]
-        0 for a class that has no clips.
-    """
+    """Share of each true class that was recognised, from `confusion` counts; 0 for a class that has no clips."""
     return pd.Series(np.diag(counts) / counts.sum(axis=1).clip(lower=1), counts.index)
 
 

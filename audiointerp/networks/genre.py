@@ -49,9 +49,7 @@ def cam_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
 
     Parameters
     ----------
-    labels : sequence of str
-        Class names.
-    width, seed, frontend
+    labels, width, seed, frontend
         As for `plain_cnn`.
 
     Returns
@@ -70,14 +68,12 @@ def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=PEAK, width=1.0, s
 
     Parameters
     ----------
-    labels : sequence of str
-        Class names.
+    labels, width, seed, frontend
+        As for `plain_cnn`.
     weight : float
         Factor on the filter loss, which is summed over the filters; 0 leaves the mask alone.
     tau, peak : float
         See `InterpretableFilters`; a tau of 1 suits maps after batch norm.
-    width, seed, frontend
-        As for `plain_cnn`.
 
     Returns
     -------

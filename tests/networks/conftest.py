@@ -4,6 +4,10 @@ import keras
 import numpy as np
 import pytest
 
+from audiointerp.networks.custom_layers import ScaleWaveform
+from audiointerp.networks.head import add_head
+from audiointerp.sound.frontend import WaveformFrontEnd
+
 
 def same_padded(x, size, stride):
     """Zeros around (n, height, width, channels) as TensorFlow's "SAME" adds them: the odd one at the end."""
@@ -59,3 +63,19 @@ def body():
         return keras.Model(inputs, keras.layers.GlobalAveragePooling2D(name="embedding")(x), name="tiny")
 
     return body
+
+
+@pytest.fixture(scope="session")
+def listener():
+    """Function that makes a network on waveforms of any length."""
+
+    def make(frontend=None, *, head=True):
+        frontend = frontend or WaveformFrontEnd(
+            sample_rate=22_050, scale=64.0, shortest=9_000, longest=None, channel=None
+        )
+        inputs = keras.Input((None, 1), name="waveform")
+        x = keras.layers.Conv1D(3, 16, strides=4, activation="relu", name="conv")(ScaleWaveform(frontend)(inputs))
+        own = keras.Model(inputs, keras.layers.GlobalAveragePooling1D(name="embedding")(x), name="listener")
+        return add_head(own, ["dog", "crying baby", "Türklingel"], frontend, seed=1) if head else own
+
+    return make

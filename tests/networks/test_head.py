@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from audiointerp.errors import PatchShapeError, UnknownLabelError, WeightsError
-from audiointerp.networks.custom_layers import ScaleWaveform
 from audiointerp.networks.head import add_head, check_patches, frontend_of, label_index, labels_of, scaled
 from audiointerp.sound.frontend import VGGISH, YAMNET, WaveformFrontEnd
 from audiointerp.sound.patches import Patches
@@ -105,16 +104,7 @@ def test_scaled():
 HEARD = WaveformFrontEnd(sample_rate=22_050, scale=64.0, shortest=9_000, longest=None, channel=None)
 
 
-def listener(frontend=HEARD, *, head=True):
-    """A network on waveforms of any length."""
-    inputs = keras.Input((None, 1), name="waveform")
-    x = keras.layers.Conv1D(3, 16, strides=4, activation="relu", name="conv")(ScaleWaveform(frontend)(inputs))
-    x = keras.layers.GlobalAveragePooling1D(name="embedding")(x)
-    own = keras.Model(inputs, x, name="listener")
-    return add_head(own, LABELS, frontend, seed=1) if head else own
-
-
-def test_front_end_of_a_network_on_waveforms_with_and_without_a_head():
+def test_front_end_of_a_network_on_waveforms_with_and_without_a_head(listener):
     for network in (listener(), listener(head=False)):
         assert frontend_of(network) == HEARD
         clone = keras.models.clone_model(network)
@@ -123,7 +113,7 @@ def test_front_end_of_a_network_on_waveforms_with_and_without_a_head():
     assert labels_of(listener(head=False)) == ["0", "1", "2"]
 
 
-def test_patches_are_refused_by_networks_on_waveforms(toy):
+def test_patches_are_refused_by_networks_on_waveforms(toy, listener):
     for network in (listener(), listener(head=False)):
         with pytest.raises(PatchShapeError, match="network 'listener' takes inputs of shape"):
             check_patches(network, toy(2))

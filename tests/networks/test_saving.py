@@ -10,7 +10,6 @@ import pytest
 import soundfile
 
 from audiointerp.errors import WeightsError
-from audiointerp.networks.custom_layers import ScaleWaveform
 from audiointerp.networks.head import add_head, frontend_of, labels_of
 from audiointerp.networks.saving import copy_of, digest, load_network, save_network
 from audiointerp.networks.soundnet import soundnet
@@ -86,17 +85,8 @@ def test_what_is_not_a_saved_network_is_an_error(network, tmp_path):
 HEARD = WaveformFrontEnd(sample_rate=22_050, scale=64.0, shortest=9_000, longest=None, channel=None)
 
 
-def listener(frontend=HEARD, *, head=True):
-    """A network on waveforms of any length."""
-    inputs = keras.Input((None, 1), name="waveform")
-    x = keras.layers.Conv1D(3, 16, strides=4, activation="relu", name="conv")(ScaleWaveform(frontend)(inputs))
-    x = keras.layers.GlobalAveragePooling1D(name="embedding")(x)
-    own = keras.Model(inputs, x, name="listener")
-    return add_head(own, LABELS, frontend, seed=1) if head else own
-
-
 @pytest.mark.parametrize("head", [True, False], ids=["head", "no head"])
-def test_saved_network_on_waveforms_is_whole(head, rng, tmp_path):
+def test_saved_network_on_waveforms_is_whole(head, rng, tmp_path, listener):
     network = listener(head=head)
     loaded = load_network(save_network(network, tmp_path / "listener.keras"))
     assert frontend_of(loaded) == HEARD and labels_of(loaded) == labels_of(network) and loaded.name == "listener"
@@ -117,7 +107,7 @@ def test_saved_soundnet_alone_classifies_a_file(rng, tmp_path):
     np.testing.assert_allclose(scores, network.predict(waveform[None, :, None], verbose=0), atol=1e-6)
 
 
-def test_fingerprint_knows_the_front_end_and_the_weights():
+def test_fingerprint_knows_the_front_end_and_the_weights(listener):
     network, same, other = listener(), listener(), listener(replace(HEARD, longest=10_000))
     for each in (same, other):
         each.set_weights(network.get_weights())

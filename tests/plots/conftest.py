@@ -85,3 +85,16 @@ def pixel():
         return pictures[ax.figure][int(y), int(x)]
 
     return colour
+
+
+@pytest.fixture(scope="session")
+def check_inside():
+    """Function that makes sure that nothing of a figure is cut off."""
+
+    def check(figure):
+        figure.canvas.draw()
+        box = figure.get_tightbbox(figure.canvas.get_renderer())
+        width, height = figure.get_size_inches()
+        assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
+
+    return check

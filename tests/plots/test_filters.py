@@ -56,14 +56,6 @@ def statistics(rng, filters=64, **columns):
     return pd.DataFrame(table | columns)
 
 
-def check_inside(figure):
-    """Nothing is cut off."""
-    figure.canvas.draw()
-    box = figure.get_tightbbox(figure.canvas.get_renderer())
-    width, height = figure.get_size_inches()
-    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
-
-
 def titles(axes):
     return [[ax.get_title() for ax in row] for row in axes]
 
@@ -72,7 +64,7 @@ def drawn(ax):
     return ax.collections[0].get_array().reshape(64, 96)
 
 
-def test_grid_shows_the_strongest_patch_of_each_clip(own_clips, make_features):
+def test_grid_shows_the_strongest_patch_of_each_clip(own_clips, make_features, check_inside):
     patches = own_clips(6, [0, 0, 1, 1, 2, 2])
     values = np.zeros((6, 12, 8, 2))
     values[:, 3, 2, 0] = [4.5, 5, 4, 2, 0, 3]
@@ -114,7 +106,7 @@ def test_maps_of_some_patches_in_any_order_find_theirs(own_clips, make_features)
     assert not axes[0, 2].axison
 
 
-def test_dead_filters_are_said_and_deconvolved_patches_stand_below(own_clips, make_features, rng):
+def test_dead_filters_are_said_and_deconvolved_patches_stand_below(own_clips, make_features, rng, check_inside):
     patches = own_clips(4)
     maps = make_features(patches)
     maps[..., 2] = 0
@@ -132,7 +124,7 @@ def test_dead_filters_are_said_and_deconvolved_patches_stand_below(own_clips, ma
     check_inside(only_dead[0, 0].figure)
 
 
-def test_titles_of_a_full_grid_do_not_overlap(own_clips, make_features):
+def test_titles_of_a_full_grid_do_not_overlap(own_clips, make_features, check_inside):
     patches = own_clips(8)
     axes = filter_grid(patches, make_features(patches), [0, 1, 2], examples=6)
     check_inside(axes[0, 0].figure)
@@ -162,7 +154,7 @@ def test_a_filter_active_in_a_patch_or_two_does_not_set_the_colours():
 
 
 @pytest.mark.parametrize("filters", [1, 16, 64, 128])
-def test_matrix_is_readable_with_few_and_many_filters(rng, filters):
+def test_matrix_is_readable_with_few_and_many_filters(rng, filters, check_inside):
     ax = filter_label_matrix(label_table(rng.uniform(size=(filters, 10))))
     check_inside(ax.figure)
     names = [t for t in ax.get_yticklabels() if t.get_text()]
@@ -177,7 +169,7 @@ def test_matrix_of_dead_filters_alone():
     assert ax.collections[0].get_array().mask.all() and ax.get_ylabel() == "3 filters (3 dead: grey)"
 
 
-def test_comparison_shows_each_filter_its_quartiles_and_the_reference(rng):
+def test_comparison_shows_each_filter_its_quartiles_and_the_reference(rng, check_inside):
     tables = {"plain": statistics(rng), "interpretable": statistics(rng, 32, chance=0.5)}
     axes = filter_comparison(tables, title="conv4")
     for ax, measure in zip(axes, ("concentration", "purity", "spread"), strict=True):
@@ -198,7 +190,7 @@ def test_comparison_shows_each_filter_its_quartiles_and_the_reference(rng):
         np.testing.assert_array_equal(one.get_offsets(), two.get_offsets())
 
 
-def test_comparison_of_one_network_of_dead_filters(rng):
+def test_comparison_of_one_network_of_dead_filters(rng, check_inside):
     axes = filter_comparison({"dead": statistics(rng, 3, purity=np.nan, chance=np.nan, spread=[np.nan, 0.1, np.nan])})
     assert [ax.get_xticklabels()[0].get_text() for ax in axes] == [
         "dead\n3 filters",

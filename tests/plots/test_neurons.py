@@ -64,14 +64,6 @@ def check_apart(labels, axis, slack=1.5):
     assert len(boxes) > 1 and all(a[1] < b[0] + slack for a, b in pairwise(boxes))
 
 
-def check_inside(figure):
-    """Nothing is cut off."""
-    figure.canvas.draw()
-    box = figure.get_tightbbox(figure.canvas.get_renderer())
-    width, height = figure.get_size_inches()
-    assert box.x0 > -0.02 and box.y0 > -0.02 and box.x1 < width + 0.02 and box.y1 < height + 0.02
-
-
 def test_activation_is_sorted_and_shaded_above_its_percentile(make):
     features = make()
     ax = plots.activation_curve(features, 1)
@@ -108,7 +100,7 @@ def test_neuron_classes_bars():
     assert top > below
 
 
-def test_neuron_classes_from_none_to_fifty():
+def test_neuron_classes_from_none_to_fifty(check_inside):
     matrix = counts_of([range(1, 51), [0], [0, 1]], ESC50_LABELS)
     ax = plots.neuron_classes(matrix, 0)
     assert [bar.get_width() for bar in ax.patches] == list(range(50, 38, -1))
@@ -162,7 +154,7 @@ def test_neurons_of_few_clips_do_not_pale_the_others():
 
 
 @pytest.mark.parametrize("count, classes, grouped", [(16, 10, False), (16, 50, True), (64, 50, True), (1024, 50, True)])
-def test_matrix_of_any_size_is_readable(make, count, classes, grouped):
+def test_matrix_of_any_size_is_readable(make, count, classes, grouped, check_inside):
     matrix = neurons.neuron_class_matrix(make(500, classes, count))
     ax = plots.neuron_class_matrix(matrix, groups=ESC50_GROUPS if grouped else None, title="a layer")
     check_inside(ax.figure)
@@ -233,7 +225,7 @@ def test_curve_of_another_layer_or_of_none(make):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7])
-def test_layers_together_and_one_by_one(make, count):
+def test_layers_together_and_one_by_one(make, count, check_inside):
     features = {f"conv{n}": make(count=8 * 2**n, name=f"conv{n}") for n in range(count)}
     tables = {name: table_of(part) for name, part in features.items()}
     shuffled = {name: neurons.shuffled_shares(part, shuffles=20) for name, part in features.items()}
@@ -267,7 +259,7 @@ def test_layers_without_shuffles_are_one_panel(make):
         plots.selectivity_by_layer({})
 
 
-def test_layers_against_chance(make):
+def test_layers_against_chance(make, check_inside):
     features = {"conv1": make(), "conv2": make(count=1000)}
     table = neurons.compare_layers(features, shuffles=30)
     ax = plots.layers_against_chance(table, title="two layers")
@@ -284,14 +276,14 @@ def test_layers_against_chance(make):
         plots.layers_against_chance(table.drop(columns="chance"))
 
 
-def test_layers_below_chance_and_dead_ones_are_drawn():
+def test_layers_below_chance_and_dead_ones_are_drawn(check_inside):
     table = pd.DataFrame({"neurons": [4, 2], "share": [0.1, np.nan], "chance": [0.3, np.nan]}, ["conv1", "dead"])
     ax = plots.layers_against_chance(table.assign(low=table["chance"] - 0.1, high=table["chance"] + 0.1))
     assert texts(ax) == ["10.0%"] and ax.get_ylim()[1] > 40
     check_inside(ax.figure)
 
 
-def test_class_owners_bars():
+def test_class_owners_bars(check_inside):
     ax = plots.class_owners(pd.Series([12, 7], pd.Index(["siren", "dog"], name="label"), name="neurons"))
     assert [bar.get_width() for bar in ax.patches] == [12, 7] and names(ax.yaxis) == ["siren", "dog"]
     assert texts(ax) == ["12", "7"] and ax.get_title() == "2 classes with more than 5 neurons"
@@ -317,7 +309,7 @@ def selective_matrix(count, total=30):
 @pytest.mark.parametrize(
     "count, panels, across", [(0, 1, 1), (1, 1, 1), (2, 2, 2), (5, 5, 3), (12, 12, 3), (20, 12, 3)]
 )
-def test_selective_neurons_of_any_number(count, panels, across):
+def test_selective_neurons_of_any_number(count, panels, across, check_inside):
     axes = plots.selective_neurons(selective_matrix(count))
     assert len(axes) == panels and axes[0].get_subplotspec().get_gridspec().ncols == across
     title = axes[0].figure.get_suptitle()
@@ -344,7 +336,7 @@ def test_selective_neurons_are_those_asked_for():
     assert len(plots.selective_neurons(matrix, over=0.4, most=2)) == 2
 
 
-def test_names_of_fifty_classes_fit_into_the_small_panels():
+def test_names_of_fifty_classes_fit_into_the_small_panels(check_inside):
     longest = sorted(ESC50_LABELS, key=len)[::-1]
     axes = plots.selective_neurons(counts_of([[88, 44, 22, 11, 11, 11, 5]] * 7, longest))
     figure = axes[0].figure

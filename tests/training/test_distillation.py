@@ -47,39 +47,6 @@ RISE = np.linspace(-1, 1, SMALL.mels)
 KERNEL = 0.15 * np.stack([-RISE, 0.5 - np.abs(RISE), RISE], axis=1)
 
 
-def tone(rng, frequency, seconds=0.5, rate=16_000):
-    t = np.arange(int(seconds * rate)) / rate
-    return 0.4 * np.sin(2 * np.pi * frequency * t + rng.uniform(0, 6)) + rng.normal(0, 0.01, len(t))
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory):
-    """Thirty tones, low or high, in five folds; their labels are nonsense."""
-    rng, rows, folder = np.random.default_rng(20240229), [], tmp_path_factory.mktemp("tones")
-    for number in range(30):
-        frequency = rng.uniform(200, 500) if number % 2 else rng.uniform(1_500, 3_000)
-        path = folder / f"{number}.wav"
-        soundfile.write(path, tone(rng, frequency), 16_000)
-        rows.append({"path": str(path), "label": rng.choice(["cat", "dog"]), "fold": number // 2 % 5 + 1})
-    return pd.DataFrame(rows)
-
-
-@pytest.fixture(scope="module")
-def module_cache(tmp_path_factory):
-    """A cache for what the tests share."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIOINTERP_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
-@pytest.fixture(scope="module")
-def sets(clips, module_cache):
-    """Patches of folds 1 to 4, and of fold 5."""
-    patches = make_patches(clips, SMALL)
-    inside = patches.table["fold"].to_numpy() == 5
-    return patches[~inside], patches[inside]
-
-
 def teaching(kernel, labels=LABELS):
     """A teacher whose scores are the softmax of weighted means of the mel bands."""
     inputs = keras.Input((SMALL.frames, SMALL.mels, 1), name="log_mel")
@@ -105,7 +72,7 @@ def student(teacher):
 
 
 @pytest.fixture(scope="module")
-def taught(teacher, student, sets, module_cache):
+def taught(teacher, student, tone_sets, module_cache):
     """A trained student, its history, and what it was shown in every step; nothing of it is cached."""
     shown, original = [], keras.Model.train_on_batch
 
@@ -115,7 +82,7 @@ def taught(teacher, student, sets, module_cache):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.Model, "train_on_batch", noted)
-        trained, history = distill(student, teacher, *sets, RECIPE, cache=False, progress=False)
+        trained, history = distill(student, teacher, *tone_sets, RECIPE, cache=False, progress=False)
     return trained, history, shown
 
 
@@ -145,15 +112,15 @@ def test_student_has_the_labels_of_its_teacher_and_the_layers_of_soundnet(teache
     assert not weights_equal(student, student_for(teacher, width=0.25, seed=4))
 
 
-def test_teacher_gives_the_scores_that_are_learned(teacher, sets):
-    scores = teacher_scores(teacher, sets[0])
-    assert scores.dtype == np.float32 and scores.shape == (len(sets[0]), 3)
-    np.testing.assert_allclose(scores, scores_by_hand(sets[0], KERNEL), atol=1e-5)
+def test_teacher_gives_the_scores_that_are_learned(teacher, tone_sets):
+    scores = teacher_scores(teacher, tone_sets[0])
+    assert scores.dtype == np.float32 and scores.shape == (len(tone_sets[0]), 3)
+    np.testing.assert_allclose(scores, scores_by_hand(tone_sets[0], KERNEL), atol=1e-5)
     assert set(scores.argmax(axis=1)) == {0, 2}  # the teacher hears the difference
 
 
-def test_divergence_is_relative_entropy(teacher, student, sets):
-    patches = sets[1]
+def test_divergence_is_relative_entropy(teacher, student, tone_sets):
+    patches = tone_sets[1]
     found = divergence(teacher, student, patches)
     goal = teacher_scores(teacher, patches)
     scores = student.predict(PatchWaveforms(patches, MONO)[:], verbose=0)
@@ -163,23 +130,26 @@ def test_divergence_is_relative_entropy(teacher, student, sets):
     assert (found > 0.01).any() and (found >= -1e-6).all()
 
 
-def test_divergence_of_scores_that_are_zero_is_finite(teacher, sets):
+def test_divergence_of_scores_that_are_zero_is_finite(teacher, tone_sets):
     certain, student = teaching(1_000 * KERNEL), student_for(teacher, width=0.1)
-    goal = teacher_scores(certain, sets[1])
+    goal = teacher_scores(certain, tone_sets[1])
     assert (goal == 0).any() and (goal == 1).any()
-    found, scores = divergence(certain, student, sets[1]), student.predict(PatchWaveforms(sets[1], MONO)[:], verbose=0)
+    found, scores = (
+        divergence(certain, student, tone_sets[1]),
+        student.predict(PatchWaveforms(tone_sets[1], MONO)[:], verbose=0),
+    )
     np.testing.assert_allclose(found, stats.entropy(goal.astype(float), scores.astype(float), axis=1), atol=1e-5)
     head = student.get_layer("FCFinal")
     head.set_weights([0 * head.get_weights()[0], np.array([-1e4, 0, 1e4], np.float32)])
-    never = divergence(certain, student, sets[1])
+    never = divergence(certain, student, tone_sets[1])
     low = goal.argmax(axis=1) == 0
     np.testing.assert_allclose(never[low], -np.log(1e-7), atol=1e-3)  # as if the score were 1e-7
     np.testing.assert_allclose(never[~low], 0, atol=1e-3)
 
 
-def test_a_student_learns_what_its_teacher_hears(teacher, student, sets, taught):
-    _, held_out = sets
-    goals = [teacher_scores(teacher, patches) for patches in sets]
+def test_a_student_learns_what_its_teacher_hears(teacher, student, tone_sets, taught):
+    _, held_out = tone_sets
+    goals = [teacher_scores(teacher, patches) for patches in tone_sets]
     before = divergence(teacher, student, held_out).mean()
     after = divergence(teacher, taught[0], held_out).mean()
     always_the_mean = kl(goals[1], np.repeat(goals[0].mean(axis=0, keepdims=True), len(held_out), axis=0)).mean()
@@ -193,8 +163,8 @@ def test_a_student_learns_what_its_teacher_hears(teacher, student, sets, taught)
     assert last["validation_accuracy"] == pytest.approx(same, abs=1e-6) and same > 0.85
 
 
-def test_history_begins_before_the_training(teacher, student, sets, taught):
-    history, batches = taught[1], len(sets[0]) // 16
+def test_history_begins_before_the_training(teacher, student, tone_sets, taught):
+    history, batches = taught[1], len(tone_sets[0]) // 16
     assert list(history.columns) == COLUMNS
     assert list(history["iteration"]) == list(range(8 * batches + 1))
     assert list(history["epoch"]) == [0, *np.repeat(np.arange(8) + 1, batches)]
@@ -202,18 +172,18 @@ def test_history_begins_before_the_training(teacher, student, sets, taught):
     assert set(history["iteration"][history["validation_loss"].notna()]) == validated
     first = history.iloc[0]
     assert first["elapsed"] == 0 and np.isnan(first["learning_rate"])
-    for patches, name in zip(sets, ("batch", "validation"), strict=True):
+    for patches, name in zip(tone_sets, ("batch", "validation"), strict=True):
         goal = teacher_scores(teacher, patches)
         scores = student.predict(PatchWaveforms(patches, MONO)[:], verbose=0)
         assert first[f"{name}_loss"] == pytest.approx(kl(goal, scores).mean(), abs=1e-5)
         assert first[f"{name}_accuracy"] == pytest.approx((goal.argmax(axis=1) == scores.argmax(axis=1)).mean())
 
 
-def test_student_is_shown_each_patch_with_its_own_scores(teacher, sets, taught):
-    goals = teacher_scores(teacher, sets[0])
-    number = {waveform.tobytes(): row for row, waveform in enumerate(PatchWaveforms(sets[0], MONO)[:])}
-    batches = len(sets[0]) // 16
-    assert len(number) == len(sets[0]) and len(taught[2]) == 8 * batches
+def test_student_is_shown_each_patch_with_its_own_scores(teacher, tone_sets, taught):
+    goals = teacher_scores(teacher, tone_sets[0])
+    number = {waveform.tobytes(): row for row, waveform in enumerate(PatchWaveforms(tone_sets[0], MONO)[:])}
+    batches = len(tone_sets[0]) // 16
+    assert len(number) == len(tone_sets[0]) and len(taught[2]) == 8 * batches
     for epoch in range(8):
         waveforms, shown = zip(*taught[2][epoch * batches :][:batches], strict=True)
         rows = [number[waveform.tobytes()] for waveform in np.concatenate(waveforms)]
@@ -222,11 +192,11 @@ def test_student_is_shown_each_patch_with_its_own_scores(teacher, sets, taught):
 
 
 def test_labels_are_never_used_and_nothing_is_kept_without_cache(
-    teacher, student, sets, taught, rng, own_cache, monkeypatch
+    teacher, student, tone_sets, taught, rng, own_cache, monkeypatch
 ):
     shuffled, read, original = [], [], waveforms.read_waveforms
     monkeypatch.setattr(waveforms, "read_waveforms", lambda *given: read.append(1) or original(*given))
-    for patches in sets:
+    for patches in tone_sets:
         label = rng.permutation([*patches.label[1:], "zebra"])
         assert (label != patches.label).any()
         shuffled.append(Patches(patches.data, patches.table.assign(label=label), patches.frontend))
@@ -254,8 +224,8 @@ def asked(monkeypatch, *arguments):
     return str(caught.value)
 
 
-def test_what_the_result_depends_on(teacher, student, clips, sets, monkeypatch, rng):
-    train, held_out = sets
+def test_what_the_result_depends_on(teacher, student, tone_clips, tone_sets, monkeypatch, rng, tone):
+    train, held_out = tone_sets
     louder = with_frontend(student, replace(MONO, scale=128.0))
     calls = [
         (student, teacher, train, held_out, RECIPE),
@@ -269,7 +239,7 @@ def test_what_the_result_depends_on(teacher, student, clips, sets, monkeypatch, 
     keys = [asked(monkeypatch, *call) for call in calls]
     assert len(set(keys)) == len(calls)
     assert asked(monkeypatch, student_for(teacher, width=0.1), teaching(KERNEL), *calls[0][2:]) == keys[0]
-    path = clips["path"][train.clip[0]]
+    path = tone_clips["path"][train.clip[0]]
     before, _ = soundfile.read(path, dtype="int16")
     soundfile.write(path, tone(rng, 700), 16_000)  # another sound under the same name
     assert asked(monkeypatch, *calls[0]) not in keys
@@ -277,36 +247,23 @@ def test_what_the_result_depends_on(teacher, student, clips, sets, monkeypatch, 
     assert asked(monkeypatch, *calls[0]) == keys[0]
 
 
-def test_which_clip_a_patch_is_of_matters_even_if_the_teacher_does_not_care(student, sets, monkeypatch):
-    """Two sets of patches from the same clips, with the same starts and the same scores."""
-    indifferent, train = teaching(0 * KERNEL), sets[0]
+def test_which_clip_a_patch_is_of_matters_even_if_the_teacher_does_not_care(student, tone_sets, monkeypatch):
+    """Two tone_sets of patches from the same clips, with the same starts and the same scores."""
+    indifferent, train = teaching(0 * KERNEL), tone_sets[0]
     one, two = (np.flatnonzero(train.clip == clip) for clip in (0, 1))
     choices = [train[[one[0], one[1], two[0]]], train[[one[0], two[1], two[0]]]]
     assert list(choices[0].start) == list(choices[1].start)
-    keys = [asked(monkeypatch, student, indifferent, chosen, sets[1], RECIPE) for chosen in choices]
+    keys = [asked(monkeypatch, student, indifferent, chosen, tone_sets[1], RECIPE) for chosen in choices]
     assert keys[0] != keys[1]
 
 
-class Interrupted(Exception):
-    pass
-
-
-def test_interrupted_resumed_and_then_served(teacher, student, sets, taught, monkeypatch, capsys):
-    batches, taken, original = len(sets[0]) // 16, [], keras.Model.train_on_batch
-    last = [3 * batches + 2]
-
-    def step(self, *arguments, **options):
-        if len(taken) in last:
-            last.clear()
-            raise Interrupted
-        taken.append(1)
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(keras.Model, "train_on_batch", step)
-    with pytest.raises(Interrupted):
-        distill(student, teacher, *sets, RECIPE, progress=False)
+def test_interrupted_resumed_and_then_served(teacher, student, tone_sets, taught, monkeypatch, capsys, interrupt):
+    batches = len(tone_sets[0]) // 16
+    taken = interrupt(3 * batches + 2)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        distill(student, teacher, *tone_sets, RECIPE, progress=False)
     assert capsys.readouterr().out == ""
-    resumed, history = distill(student, teacher, *sets, RECIPE)
+    resumed, history = distill(student, teacher, *tone_sets, RECIPE)
     assert "going on after epoch 3." in capsys.readouterr().out
     assert len(taken) == 3 * batches + 2 + 5 * batches
     assert weights_equal(resumed, taught[0], 1e-4)
@@ -314,21 +271,21 @@ def test_interrupted_resumed_and_then_served(teacher, student, sets, taught, mon
         history.drop(columns="elapsed"), taught[1].drop(columns="elapsed"), atol=1e-4, rtol=1e-4
     )
     monkeypatch.setattr(waveforms, "read_waveforms", None)  # no clip is read for what is in the cache
-    again, served = distill(student, teacher, *sets, RECIPE)
+    again, served = distill(student, teacher, *tone_sets, RECIPE)
     assert "from the cache" in capsys.readouterr().out and len(taken) == 8 * batches + 2
     assert weights_equal(again, resumed) and labels_of(again) == LABELS and frontend_of(again) == MONO
     pd.testing.assert_frame_equal(served, history)
 
 
-def test_other_classes_or_another_order(teacher, sets):
+def test_other_classes_or_another_order(teacher, tone_sets):
     for labels in (LABELS[::-1], ["low", "middle", "loud"], ["low", "high"]):
         other = teaching(KERNEL[:, : len(labels)], labels)
         with pytest.raises(UnknownLabelError, match=f"the student tells {', '.join(labels)}; its teacher low, middle"):
-            distill(student_for(other, width=0.1), teacher, *sets)
+            distill(student_for(other, width=0.1), teacher, *tone_sets)
 
 
-def test_nothing_to_learn_from(teacher, student, sets):
-    train, held_out = sets
+def test_nothing_to_learn_from(teacher, student, tone_sets):
+    train, held_out = tone_sets
     for pair in ((train[:0], held_out), (train, held_out[:0])):
         with pytest.raises(MissingDataError, match="no patches"):
             distill(student, teacher, *pair)
@@ -338,26 +295,26 @@ def test_nothing_to_learn_from(teacher, student, sets):
         divergence(teacher, student, train[:0])
 
 
-def test_patches_without_their_files(teacher, student, sets):
-    nameless = Patches(sets[0].data, sets[0].table.drop(columns="path"), sets[0].frontend)
+def test_patches_without_their_files(teacher, student, tone_sets):
+    nameless = Patches(tone_sets[0].data, tone_sets[0].table.drop(columns="path"), tone_sets[0].frontend)
     for call in (
-        lambda: distill(student, teacher, nameless, sets[1]),
-        lambda: distill(student, teacher, sets[0], nameless),
+        lambda: distill(student, teacher, nameless, tone_sets[1]),
+        lambda: distill(student, teacher, tone_sets[0], nameless),
         lambda: PatchWaveforms(nameless, MONO),
     ):
         with pytest.raises(MissingDataError, match="without the path of their clips: make them with make_patches"):
             call()
 
 
-def test_patches_of_another_front_end(teacher, student, sets, clips):
-    other = make_patches(clips[:4], replace(SMALL, log_offset=0.001))
+def test_patches_of_another_front_end(teacher, student, tone_sets, tone_clips):
+    other = make_patches(tone_clips[:4], replace(SMALL, log_offset=0.001))
     with pytest.raises(PatchShapeError, match="was made for"):
-        distill(student, teacher, other, sets[1])
+        distill(student, teacher, other, tone_sets[1])
 
 
-def test_a_student_that_takes_any_sample_rate(teacher, sets):
+def test_a_student_that_takes_any_sample_rate(teacher, tone_sets):
     """How many samples a patch has is not known then."""
     anywhere = soundnet(weights="random", labels=LABELS, width=0.1)
-    for call in (lambda: distill(anywhere, teacher, *sets), lambda: PatchWaveforms(sets[0], SOUNDNET)):
+    for call in (lambda: distill(anywhere, teacher, *tone_sets), lambda: PatchWaveforms(tone_sets[0], SOUNDNET)):
         with pytest.raises(PatchShapeError, match=r"sample rate.*student_for"):
             call()

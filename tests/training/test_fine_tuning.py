@@ -168,37 +168,16 @@ def test_without_cache_nothing_is_kept(network, train, validation, own_cache, st
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
 
 
-class Interrupted(Exception):
-    pass
-
-
-def interrupt(monkeypatch, after):
-    """Break off the training after so many finished steps."""
-    original, taken = keras.Model.train_on_batch, []
-
-    def step(self, *arguments, **options):
-        if len(taken) == after:
-            raise Interrupted
-        taken.append(1)
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(keras.Model, "train_on_batch", step)
-
-
 @pytest.mark.parametrize("trainable", ["all", "head"])
-def test_an_interrupted_training_goes_on_to_the_same_result(network, train, validation, monkeypatch, capsys, trainable):
+def test_an_interrupted_training_goes_on_to_the_same_result(network, train, validation, interrupt, capsys, trainable):
     recipe = Recipe(**{**vars(RECIPE), "trainable": trainable})
     expected, expected_history = fine_tune(network, train, validation, recipe, cache=False, progress=False)
-    with monkeypatch.context() as patch:
-        interrupt(patch, 6)
-        with pytest.raises(Interrupted):
-            fine_tune(network, train, validation, recipe, progress=False)
-    taken = []
-    original = keras.Model.train_on_batch
-    monkeypatch.setattr(keras.Model, "train_on_batch", lambda *a, **o: taken.append(1) or original(*a, **o))
+    taken = interrupt(6)
+    with pytest.raises(RuntimeError, match="interrupted"):
+        fine_tune(network, train, validation, recipe, progress=False)
     resumed, history = fine_tune(network, train, validation, recipe)
     assert "going on after epoch 1." in capsys.readouterr().out
-    assert len(taken) == 8  # of two epochs
+    assert len(taken) == 6 + 8  # of two epochs
     assert weights_equal(resumed, expected, 1e-5)
     kept = [column for column in COLUMNS if column != "elapsed"]
     pd.testing.assert_frame_equal(history[kept], expected_history[kept], atol=1e-5, rtol=1e-5)

@@ -1,6 +1,7 @@
 """The training loop on plain arrays: its batches, rates, table and cache, and going on after an interruption."""
 
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import keras
@@ -237,24 +238,11 @@ def test_what_finish_makes_is_returned_and_kept(network, inputs, targets, steps)
             np.testing.assert_allclose(two, 2 * one, atol=1e-6)
 
 
-class Interrupted(Exception):
-    pass
-
-
 @pytest.mark.parametrize("after", [2, 4, 6, 11])
-def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, targets, monkeypatch, capsys, after):
+def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, targets, interrupt, capsys, after):
     expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
-    taken, stop, original = [], [after], keras.Model.train_on_batch
-
-    def step(self, *arguments, **options):
-        if len(taken) in stop:
-            stop.clear()
-            raise Interrupted
-        taken.append(1)
-        return original(self, *arguments, **options)
-
-    monkeypatch.setattr(keras.Model, "train_on_batch", step)
-    with pytest.raises(Interrupted):
+    taken = interrupt(after)
+    with pytest.raises(RuntimeError, match="interrupted"):
         fit(network, inputs, targets, RECIPE, "key", progress=False)
     resumed, history = fit(network, inputs, targets, RECIPE, "key")
     finished = after // 4
@@ -267,7 +255,7 @@ def test_an_interrupted_training_goes_on_to_the_same_result(network, inputs, tar
 
 
 def test_augmented_batches_are_drawn_anew_each_epoch_and_the_same_after_an_interruption(
-    network, inputs, targets, monkeypatch, steps
+    network, inputs, targets, steps, interrupt
 ):
     def augment(rows, rng):
         return inputs[0][rows] + rng.normal(size=(len(rows), 6)).astype(np.float32), targets[0][rows]
@@ -276,36 +264,34 @@ def test_augmented_batches_are_drawn_anew_each_epoch_and_the_same_after_an_inter
     expected, _ = fit(network, inputs, targets, RECIPE, "key", cache=False, **options)
     given = [x for x, _, _ in steps]
     assert not any(np.array_equal(given[0], other) for other in given[1:])
-    original = keras.Model.train_on_batch
-
-    def step(self, *arguments, **keywords):
-        if len(steps) == 12 + 6:
-            steps.append(None)
-            raise Interrupted
-        return original(self, *arguments, **keywords)
-
-    monkeypatch.setattr(keras.Model, "train_on_batch", step)
-    with pytest.raises(Interrupted):
+    interrupt(6)
+    with pytest.raises(RuntimeError, match="interrupted"):
         fit(network, inputs, targets, RECIPE, "key", **options)
     resumed, _ = fit(network, inputs, targets, RECIPE, "key", **options)
     assert weights_equal(resumed, expected, 1e-5)
 
 
+@contextmanager
+def full_disk(monkeypatch, when):
+    """Saving a network fails while this lasts, when the names of those saved so far say so."""
+    original, saved = fitting.save_network, []
+
+    def save(network, path):
+        saved.append(path.name)
+        if when(saved):
+            raise OSError(28, "No space left on device")
+        return original(network, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fitting, "save_network", save)
+        yield
+
+
 def test_interrupted_between_the_history_and_the_state_of_an_epoch(network, inputs, targets, monkeypatch, steps):
     """The history then is an epoch ahead of the network, which counts."""
     expected, expected_history = fit(network, inputs, targets, RECIPE, "key", cache=False, progress=False)
-    original, saved = fitting.save_network, []
-
-    def fail_the_second_time(learner, path):
-        saved.append(path.name)
-        if len(saved) == 2:
-            raise OSError(28, "No space left on device")
-        return original(learner, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "save_network", fail_the_second_time)
-        with pytest.raises(OSError, match="No space left"):
-            fit(network, inputs, targets, RECIPE, "key", progress=False)
+    with full_disk(monkeypatch, lambda saved: len(saved) == 2), pytest.raises(OSError, match="No space left"):
+        fit(network, inputs, targets, RECIPE, "key", progress=False)
     steps.clear()
     resumed, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 8 and list(history["iteration"]) == list(range(1, 13))
@@ -314,17 +300,9 @@ def test_interrupted_between_the_history_and_the_state_of_an_epoch(network, inpu
 
 
 def test_interrupted_between_the_history_and_the_network_of_the_end(network, inputs, targets, monkeypatch, steps):
-    original = fitting.save_network
-
-    def fail_at_the_end(saved, path):
-        if path.name == "network.keras":
-            raise OSError(28, "No space left on device")
-        return original(saved, path)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(fitting, "save_network", fail_at_the_end)
-        with pytest.raises(OSError, match="No space left"):
-            fit(network, inputs, targets, RECIPE, "key", progress=False)
+    at_the_end = full_disk(monkeypatch, lambda saved: saved[-1] == "network.keras")
+    with at_the_end, pytest.raises(OSError, match="No space left"):
+        fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 12
     _, history = fit(network, inputs, targets, RECIPE, "key", progress=False)
     assert len(steps) == 12 and len(history) == 12
