@@ -321,8 +321,9 @@ believed.style.format("{:.2f}")
 # that were held out. `original`: the same in the layer itself, without any picture. In the recorded run the picture
 # that was told the labels shows 94 % of the clips beside their own, but of clips that it had not seen it puts 37 %
 # right: more than without labels (26 %), fewer than the layer's own numbers do (49 %). Most of what the picture of the
-# seen clips shows is what UMAP was told. (Told *shuffled* labels it finds little to pull together among 50 classes, and nothing for held-out clips; among
-# the ten of the demo it draws clusters of nonsense.) A supervised picture must not be read as what a layer knows.
+# seen clips shows is what UMAP was told. (Told *shuffled* labels it finds little to pull together among 50 classes, and
+# nothing for held-out clips; among the ten of the demo it draws clusters of nonsense.) A supervised picture must not be
+# read as what a layer knows.
 #
 # ## Within the groups
 #
