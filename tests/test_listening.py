@@ -348,6 +348,11 @@ def with_axes(values, time=VGGISH.time, frequency=VGGISH.frequency, **coords):
     return xr.DataArray(values, {"time": time, "frequency": frequency, **coords}, ("time", "frequency"))
 
 
+def test_players_of_something_else(noise):
+    with pytest.raises(TypeError, match=r"expected what listen\(\) gives, found ndarray"):
+        players(noise)
+
+
 def test_bins_take_from_bands_by_the_normalised_mel_weights(cells):
     gains = gain_of(cells, percentile=None).to_numpy()
     weights = VGGISH.mel_weights.astype(np.float64)

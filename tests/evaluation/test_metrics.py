@@ -73,6 +73,11 @@ def test_confused_pairs_of_equal_counts_are_ordered_by_share_and_none_gives_no_r
     assert len(nothing) == 0 and list(nothing.columns) == ["true", "predicted", "count", "share"]
 
 
+def test_confused_pairs_of_another_table():
+    with pytest.raises(ValueError, match=r"different classes.*confusion\(\)"):
+        confused_pairs(pd.DataFrame({"label": ["dog"], "predicted": ["rain"]}))
+
+
 def test_recall_is_the_share_of_each_true_class(random_table, rng):
     table = random_table(rng)
     for labels in (LABELS, ["sea", "dog", "rain"]):

@@ -92,6 +92,32 @@ def test_patches_of_another_front_end_are_refused(body):
             check_patches(network, Patches(data, table, other))
 
 
+class Subclassed(keras.Model):
+    def call(self, inputs):
+        return inputs
+
+
+def two_outputs():
+    inputs = keras.Input((8, 4, 1))
+    return keras.Model(inputs, [keras.layers.Flatten()(inputs), inputs], name="two")
+
+
+@pytest.mark.parametrize(
+    ("made", "match"),
+    [
+        (lambda: "network.keras", r"found str where a Keras network is expected.*load_network"),
+        (lambda: keras.layers.Dense(3), "found Dense where a Keras network"),
+        (Subclassed, r"subclassed, or not built yet.*keras\.Input"),
+        (lambda: keras.Sequential([keras.layers.Dense(3)]), "subclassed, or not built yet"),
+        (two_outputs, r"'two' has 1 inputs and 2 outputs.*network\.outputs\[0\]"),
+    ],
+    ids=["path", "layer", "subclassed", "unbuilt", "two outputs"],
+)
+def test_what_is_no_network_of_known_layers_is_refused(made, match):
+    with pytest.raises(TypeError, match=match):
+        labels_of(made())
+
+
 def test_scaled():
     assert [scaled(64, w) for w in (1, 0.5, 0.1, 0.001)] == [64, 32, 6, 1]
     for width in (0, -1, 1.5):
