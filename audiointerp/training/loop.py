@@ -166,6 +166,9 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
     if learner is None:
         learner = copy_of(network)
         learner.compile(keras.optimizers.Adam(), loss, metrics=["accuracy"])
+        # With all variables there, the first step is traced once instead of twice.
+        learner.optimizer.build(learner.trainable_variables)
+        learner.compute_metrics(None, targets[0][:1], np.zeros((1, learner.output_shape[-1]), np.float32))
     elif progress:
         print(f"Interrupted before; going on after epoch {rows[-1]['epoch']}.")
     size = min(recipe.batch_size, len(targets[0]))
