@@ -21,7 +21,7 @@ class ChecksumError(AudioInterpError):
 
 
 class WeightsError(AudioInterpError):
-    """Pretrained weights that do not fit the network they are meant for."""
+    """Weights that do not fit the network they are meant for, or with which it gives no numbers."""
 
 
 class PatchShapeError(AudioInterpError):

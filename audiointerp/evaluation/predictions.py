@@ -89,6 +89,8 @@ def vote(predictions, *, silent=False):
     ------
     UnknownLabelError
         As `score_columns`.
+    ValueError
+        If a score is missing.
 
     Examples
     --------
@@ -99,6 +101,8 @@ def vote(predictions, *, silent=False):
         only_silent = ~sounding.groupby(predictions["clip"]).transform("any")
         predictions = predictions[sounding | only_silent]
     labels = score_columns(predictions)
+    if (unknown := predictions[["predicted", *labels]].isna().any(axis=1)).any():
+        raise ValueError(f"{unknown.sum()} of {len(unknown)} patches have no score of a class (NaN): they cannot vote.")
     by_clip = predictions.groupby("clip", sort=False)
     voters, means = by_clip.size(), by_clip[labels].mean()
     votes = pd.get_dummies(predictions["predicted"], dtype=int).groupby(predictions["clip"], sort=False).mean()

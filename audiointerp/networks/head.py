@@ -138,7 +138,7 @@ def label_index(network, label):
 
 
 def check_patches(network, patches):
-    """Raise a `PatchShapeError` unless `network` takes `patches` and was made for their front end."""
+    """Raise a `PatchShapeError` unless a network takes patches, a `WeightsError` if its weights are no numbers."""
     expected = tuple(network.input_shape[1:]) if isinstance(network.input_shape, tuple) else None
     found = (*patches.data.shape[1:], 1)
     if expected is None or len(expected) != 3 or any(e not in (None, f) for e, f in zip(expected, found, strict=True)):
@@ -151,6 +151,12 @@ def check_patches(network, patches):
             f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
             "Make them with make_patches(clips, frontend_of(network))."
         )
+    for weight in network.weights:
+        if not np.isfinite(np.asarray(weight, np.float32)).all():
+            raise WeightsError(
+                f"network '{network.name}': its weight {weight.path} is NaN or infinite, so what it gives means "
+                "nothing. Train it again with a smaller learning rate, or load it anew."
+            )
 
 
 def scaled(filters, width):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from ..errors import MissingDataError, PatchShapeError
+from ..errors import MissingDataError, PatchShapeError, WeightsError
 from .custom_layers import ScaleWaveform
 from .graph import calls, logits_of
 from .precision import as_precision, is_reduced
@@ -32,10 +32,24 @@ def in_batches(function, data, *, batch_size, title, progress=True):
         for start in range(0, len(data), batch_size):
             part = data[start : start + batch_size]
             parts.append(function(part))
+            _check_finite(part, parts[-1], start)
             bar.update(len(part))
     if isinstance(parts[0], tuple):
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
     return np.concatenate(parts)
+
+
+def _check_finite(given, found, start):
+    """Raise a WeightsError if a batch, or what it gave, is not finite: a ReLU or a pool may hide what went in."""
+    found = found if isinstance(found, tuple) else (found,)
+    for values, what in ((given, "the patches are"), *((values, "the network gives") for values in found)):
+        values = np.asarray(values)
+        wrong = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+        if wrong.any():
+            raise WeightsError(
+                f"{what} NaN or infinite for {wrong.sum()} of {len(wrong)} patches from patch {start} on. Look for "
+                "broken values in the sounds, or for weights and inputs that are far too large."
+            )
 
 
 def outputs_of(network, data, *, batch_size=None, precision="float32", title="scores", progress=True):

@@ -126,7 +126,16 @@ class Patches:
 
 
 def make_patches(
-    clips, frontend=VGGISH, *, overlap=0.75, on_error="raise", jobs=-1, max_seconds=LONGEST, cache=True, progress=True
+    clips,
+    frontend=VGGISH,
+    *,
+    overlap=0.75,
+    on_error="raise",
+    channel=None,
+    max_seconds=LONGEST,
+    jobs=-1,
+    cache=True,
+    progress=True,
 ):
     """Read clips and cut them into log-mel patches.
 
@@ -142,10 +151,12 @@ def make_patches(
         Fraction shared by neighbouring patches.
     on_error : {"raise", "skip"}
         What to do with clips that cannot be read: stop and list them, or leave them out with a warning.
-    jobs : int
-        Clips read at a time; -1 for one a core.
+    channel : int, optional
+        The one to take of each clip, 0 for the first; by default all are averaged.
     max_seconds : float
         Longest clip that is accepted.
+    jobs : int
+        Clips read at a time; -1 for one a core.
     cache, progress : bool
 
     Returns
@@ -170,7 +181,7 @@ def make_patches(
     frontend.patch_hop(overlap)
 
     def read(path):
-        return _clip_log_mel(file_digest(path), str(path), frontend, max_seconds, cache=cache)
+        return _clip_log_mel(file_digest(path), str(path), frontend, channel, max_seconds, cache=cache)
 
     results = read_each(read, clips["path"], title="log-mel", jobs=jobs, progress=progress)
     store, rows, failures = _Store(frontend), [], []
@@ -197,9 +208,9 @@ def make_patches(
 
 
 @cached("log_mel", version=1, ignore=("path",))
-def _clip_log_mel(digest, path, frontend, max_seconds):
+def _clip_log_mel(digest, path, frontend, channel, max_seconds):
     """Log-mel of one file (kept under `digest`, the fingerprint of its bytes) and what was repaired."""
-    waveform, notes = read_with_notes(path, frontend.sample_rate, max_seconds=max_seconds)
+    waveform, notes = read_with_notes(path, frontend.sample_rate, channel=channel, max_seconds=max_seconds)
     return frontend.log_mel(waveform), notes
 
 

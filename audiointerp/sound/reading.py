@@ -14,6 +14,7 @@ from ..errors import AudioRepairWarning, UnreadableAudioError
 
 LOWEST_RATE = 2_000  # Hz; below it the lowest mel bands are empty too
 LONGEST = 600.0  # seconds
+CANCELLED = 0.1  # of the channels' power; unrelated channels leave half of it in their mean, equal ones all
 
 
 def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
@@ -21,7 +22,7 @@ def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
 
     Any format of libsndfile (wav, ogg, flac, mp3, …). Another sample rate is converted.
     What had to be repaired is said in a warning: samples that are not numbers become 0, a file that ends before
-    its header says is used as far as it goes, a silent file stays silent.
+    its header says is used as far as it goes, a silent file stays silent. So are channels that cancel each other.
 
     Parameters
     ----------
@@ -68,6 +69,11 @@ def read_with_notes(path, sample_rate=16_000, *, channel=None, max_seconds=LONGE
             f"{short(path)}: channel {channel} of {samples.shape[1]}; channels are counted from 0. Name another one."
         )
     waveform = samples.mean(axis=1) if channel is None else samples[:, channel]
+    power = np.mean(samples**2, dtype=np.float64)
+    left = np.mean(waveform**2, dtype=np.float64) / power if power else 1.0
+    if channel is None and left < CANCELLED:
+        lost = f"lose {-10 * np.log10(left):.0f} dB" if left else "leave nothing"
+        notes.append(f"its channels cancel each other: averaged they {lost}. Take one alone with channel=0")
     if not waveform.any():
         notes.append("silent: every sample is 0; kept as it is")
     if sample_rate is not None and rate != sample_rate:

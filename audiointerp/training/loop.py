@@ -191,6 +191,9 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
             row |= {"validation_accuracy": np.nan, "batch_loss": float(batch_loss), "validation_loss": np.nan}
             if _reported(row, recipe.validate_every, total):
                 row["validation_loss"], row["validation_accuracy"] = _validate(learner, inputs[1], targets[1])
+            validated = [row["validation_loss"]] if _reported(row, recipe.validate_every, total) else []
+            if not np.isfinite([batch_loss, *validated]).all():
+                raise _diverged(row, rate, folder)
             row |= {"elapsed": time.perf_counter() - started, "learning_rate": rate}
             rows.append(row)
             bar.update()
@@ -202,9 +205,22 @@ def _train(network, inputs, targets, recipe, loss, augment, folder, progress):
             write_whole(folder / PARTIAL, pd.DataFrame(rows).to_csv)
             save_network(learner, folder / STATE)
     bar.close()
+    if not all(np.isfinite(weight).all() for weight in learner.get_weights()):
+        raise _diverged(rows[-1], rate, folder)
     if progress:
         print(RULE)
     return learner, pd.DataFrame(rows)
+
+
+def _diverged(row, rate, folder):
+    """The error to raise when a loss or a weight is no number; nothing of the training is kept."""
+    for file in (STATE, PARTIAL) if folder else ():
+        (folder / file).unlink(missing_ok=True)
+    return WeightsError(
+        f"the training diverged at iteration {row['iteration']} (epoch {row['epoch']}, learning rate {rate:g}): its "
+        "loss or a weight is NaN or infinite. Nothing was kept. Take a smaller learning rate, or look for values in "
+        "the patches that are far larger than the others."
+    )
 
 
 def _finished(folder, iterations):

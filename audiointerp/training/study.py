@@ -45,6 +45,7 @@ def prepare(
     seed=0,
     recipe=None,
     progress=True,
+    **options,
 ):
     """Load a data set, hold a part of it out, and train a network on the rest.
 
@@ -67,6 +68,8 @@ def prepare(
     recipe : Recipe, optional
         `default_recipe` otherwise.
     progress : bool
+    **options
+        Of `make_patches`: `on_error`, `channel`, `max_seconds`, `jobs`.
 
     Returns
     -------
@@ -86,8 +89,8 @@ def prepare(
     clips = data if isinstance(data, pd.DataFrame) else load(data)
     parts = split(clips, by, fold=fold, seed=seed)
     untrained = build_network(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
-    overlap = 0.0 if network in GENRE else 0.75
-    train, validation = (make_patches(part, frontend_of(untrained), overlap=overlap) for part in parts)
+    options = {"overlap": 0.0 if network in GENRE else 0.75, "progress": progress} | options
+    train, validation = (make_patches(part, frontend_of(untrained), **options) for part in parts)
     recipe = recipe or default_recipe(network, weights, width=width, seed=seed)
     sounding = (train[~train.silent], validation[~validation.silent])
     augmentation = default_augmentation(network)

@@ -194,3 +194,11 @@ def test_precision_is_part_of_what_is_cached(network, toy, precision, own_cache)
 def test_mistakes_are_the_patches_of_the_confusion_of_most_clips_surest_first(scored):
     assert list(mistakes(scored(MISTAKEN)).index) == [1, 0]
     assert list(mistakes(scored(MISTAKEN), "sea", "dog").index) == [3, 4, 2]
+
+
+@pytest.mark.parametrize("column", ["predicted", "rain"])
+def test_a_score_that_is_missing_cannot_vote(scored, column):
+    table = scored([("a", "dog", False, [0.5, 0.3, 0.2]), ("a", "dog", False, [0.1, 0.8, 0.1])])
+    table.loc[1, column] = None
+    with pytest.raises(ValueError, match="1 of 2 patches have no score"):
+        vote(table)

@@ -7,12 +7,15 @@ import keras
 import numpy as np
 import pytest
 
-from audiointerp.errors import MissingDataError, PatchShapeError
+from audiointerp.errors import MissingDataError, PatchShapeError, WeightsError
+from audiointerp.evaluation.predictions import predict
+from audiointerp.maps import explain
 from audiointerp.networks import running as batching
 from audiointerp.networks.graph import layer_outputs
 from audiointerp.networks.running import batch_size_for, run_waveforms, scores_of
 from audiointerp.networks.soundnet import soundnet
 from audiointerp.networks.vggish import vggish
+from audiointerp.training.fine_tuning import fine_tune
 
 LAYERS = {  # taps, zeros on both sides, pool
     "conv1": (64, 32, 8),
@@ -306,3 +309,49 @@ def test_nothing_outlives_the_network(network_of, patches_of):
     del network
     gc.collect()
     assert gone() is None
+
+
+def every_way(network, patches):
+    yield lambda: predict(network, patches, batch_size=2, cache=False)
+    yield lambda: fine_tune(network, patches, patches, cache=False, progress=False)
+    for method, options in {
+        "gradcam": {},
+        "lime": {"samples": 20},
+        "occlusion": {},
+        "scorecam": {},
+        "saliency": {},
+    }.items():
+        yield lambda method=method, options=options: explain(
+            network, patches, method, batch_size=2, cache=False, **options
+        )
+
+
+@pytest.mark.parametrize("layer", ["first", "second", "FCFinal"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_an_error(network_of, patches_of, layer, value):
+    """Behind a ReLU and a pool nothing of it need be seen: scores are then finite and wrong."""
+    network = network_of()
+    bias = network.get_layer(layer).bias
+    bias.assign(np.where(np.arange(bias.shape[0]) == 1, value, np.asarray(bias)))
+    for give in every_way(network, patches_of(n=3)):
+        with pytest.raises(WeightsError, match=rf"its weight .*{layer}/bias is NaN or infinite"):
+            give()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_patches_that_are_no_numbers_are_an_error(network_of, patches_of, with_cells, value):
+    patches = with_cells(patches_of(n=5), (3, 2, 1), value)
+    ways = list(every_way(network_of(), patches))
+    for give in [ways[0], *ways[2:]]:
+        with pytest.raises(WeightsError, match="NaN or infinite for"):
+            give()
+    with pytest.raises(WeightsError, match="patches are NaN or infinite for 1 of 2 patches from patch 2 on"):
+        predict(network_of(), patches, batch_size=2, cache=False)
+
+
+def test_a_network_that_divides_by_nothing_is_an_error(patches_of):
+    inputs = keras.Input((37, 23, 1))
+    x = keras.layers.Flatten()(inputs)
+    network = keras.Model(inputs, keras.layers.Dense(2)(x / keras.ops.sum(0 * x, axis=1, keepdims=True)))
+    with pytest.raises(WeightsError, match="the network gives NaN or infinite for 3 of 3"):
+        predict(network, patches_of(n=3), cache=False)

@@ -207,3 +207,23 @@ def test_file_digest_of_what_cannot_be_opened(tmp_path):
         file_digest(tmp_path / "gone.wav")
     with pytest.raises(UnreadableAudioError, match="Check the table's paths"):
         file_digest(tmp_path)
+
+
+@pytest.mark.parametrize(("second", "said"), [(-1.0, "leave nothing"), (-0.98, "lose 40 dB"), (-0.6, "lose 12 dB")])
+def test_channels_that_cancel_are_said(tmp_path, second, said):
+    """Of a and −q·a the mean has (1 − q)²/4 of a's power, both have (1 + q²)/2."""
+    one = 0.5 * sine(440, 16_000)
+    path = write(tmp_path / "a.wav", np.stack([one, second * one], axis=1), subtype="FLOAT")
+    waveform, notes = read_with_notes(path)
+    assert any(f"averaged they {said}" in note and "channel=0" in note for note in notes)
+    np.testing.assert_allclose(waveform, (1 + second) / 2 * one, atol=1e-6)
+    np.testing.assert_allclose(read_without_warning(path, channel=0), one, atol=1e-6)
+
+
+@pytest.mark.parametrize("second", ["the same", "another", "quieter", "silent"])
+def test_channels_that_do_not_cancel_are_not_spoken_of(tmp_path, rng, second):
+    one, other = rng.normal(0, 0.1, (2, 16_000))
+    both = np.stack(
+        [one, {"the same": one, "another": other, "quieter": 0.01 * one, "silent": 0 * one}[second]], axis=1
+    )
+    assert read_with_notes(write(tmp_path / "a.wav", both, subtype="FLOAT"))[1] == []

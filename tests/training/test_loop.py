@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from audiointerp.errors import WeightsError
 from audiointerp.networks.soundnet import soundnet
 from audiointerp.training import loop as fitting
 from audiointerp.training.loop import fit, one_after_another, print_progress
@@ -366,3 +367,35 @@ def test_one_seed_gives_one_training_of_a_large_network(rng):
         np.testing.assert_array_equal(one, two)
     assert not tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
     assert before.items() <= tf.config.optimizer.get_experimental_options().items()
+
+
+@pytest.mark.parametrize("when", ["the first batch", "the third epoch", "the validation"])
+def test_a_training_that_diverges_is_an_error_and_leaves_nothing(network, inputs, targets, own_cache, when):
+    def augment(rows, rng):
+        calls.append(1)
+        late = when == "the third epoch" and len(calls) > 8
+        return inputs[0][rows] * (np.nan if when == "the first batch" or late else 1), targets[0][rows]
+
+    calls, given = [], [inputs[0], inputs[1] * (np.nan if when == "the validation" else 1)]
+    at = 9 if when == "the third epoch" else 1
+    with pytest.raises(
+        WeightsError, match=rf"diverged at iteration {at} \(epoch {1 + at // 4}, .*smaller learning rate"
+    ):
+        fit(network, given, targets, RECIPE, "key", augment=augment, progress=False)
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+
+
+def test_weights_that_the_last_step_breaks_are_an_error(network, inputs, targets, own_cache, monkeypatch):
+    original = keras.Model.train_on_batch
+
+    def breaking(self, *given, **options):
+        found = original(self, *given, **options)
+        if int(self.optimizer.iterations) == 12:
+            self.layers[-1].kernel.assign(np.full(self.layers[-1].kernel.shape, np.inf))
+        return found
+
+    monkeypatch.setattr(keras.Model, "train_on_batch", breaking)
+    monkeypatch.setattr(fitting, "_validate", lambda *_: np.zeros(2))
+    with pytest.raises(WeightsError, match="diverged at iteration 12"):
+        fit(network, inputs, targets, RECIPE, "key", progress=False)
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
