@@ -18,7 +18,7 @@ from ..networks.head import check_patches, frontend_of
 from ..networks.running import outputs_of, run_waveforms
 from ..networks.saving import digest
 from ..networks.soundnet import HEADS, TRAINED_AT
-from ..sound.reading import file_digest
+from ..sound.reading import file_digest, numbered
 from ..sound.waveforms import read_waveforms
 from ..storage.cache import cached
 
@@ -121,7 +121,7 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=N
         options = {"over_time": over_time, "cache": cache, "progress": progress}
         return {name: layer_features(network, data, layers=[name], **options)[name] for name in layers}
     if isinstance(data, pd.DataFrame):
-        clips = data
+        clips = numbered(data)
         _check_waveforms(network)
         key = [digest(network), *(file_digest(path) for path in clips["path"])]
         values = _of_clips(key, network, clips, layers, over_time, progress, cache=cache)

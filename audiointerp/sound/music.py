@@ -8,7 +8,7 @@ from scipy import ndimage
 from ..errors import MissingDataError, UnreadableAudioError
 from ..storage.cache import cached
 from .frontend import WaveformFrontEnd
-from .reading import file_digest, read_each, report_unreadable, short, warn_of_repairs
+from .reading import file_digest, numbered, read_each, report_unreadable, short, warn_of_repairs
 
 TRACK = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
 SHORTEST = 1.0  # seconds
@@ -75,6 +75,7 @@ def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True
     if seconds is not None and not seconds >= SHORTEST:
         raise ValueError(f"seconds={seconds}: expected at least {SHORTEST} s a part, or None for whole clips.")
     seconds = None if seconds is None else float(seconds)
+    clips = numbered(clips)
 
     def read(path):
         return _of_file(file_digest(path), str(path), seconds, cache=cache)

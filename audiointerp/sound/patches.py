@@ -12,7 +12,7 @@ from ..errors import MissingDataError, PatchShapeError, UnreadableAudioError
 from ..storage.cache import cached
 from ..storage.folders import cache_folder
 from .frontend import VGGISH, FrontEnd
-from .reading import LONGEST, file_digest, read_each, read_with_notes, report_unreadable, warn_of_repairs
+from .reading import LONGEST, file_digest, numbered, read_each, read_with_notes, report_unreadable, warn_of_repairs
 
 IN_MEMORY = 2_000_000_000  # bytes; larger sets of patches live in a temporary file
 
@@ -179,6 +179,7 @@ def make_patches(
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
     frontend.patch_hop(overlap)
+    clips = numbered(clips)
 
     def read(path):
         return _clip_log_mel(file_digest(path), str(path), frontend, channel, max_seconds, cache=cache)

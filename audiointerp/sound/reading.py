@@ -104,6 +104,20 @@ def read_each(read, paths, *, title, jobs=-1, progress=True):
     yield from tqdm(results, title, len(paths), unit="clip", leave=False, delay=2, disable=not progress)
 
 
+def numbered(clips):
+    """A clip table whose index names each clip once; one that does not, as after `pandas.concat`, is numbered anew."""
+    if clips.index.is_unique:
+        return clips
+    warnings.warn(
+        f"the index of the clip table names {clips.index.duplicated().sum()} of {len(clips)} clips as it names others, "
+        "as after pd.concat(): clips are numbered anew. To have the same numbers in your table, use "
+        "pd.concat(…, ignore_index=True).",
+        AudioRepairWarning,
+        stacklevel=3,
+    )
+    return clips.reset_index(drop=True)
+
+
 def warn_of_repairs(path, notes, *, stacklevel=3):
     """One warning for each thing that had to be repaired in a file."""
     for note in notes:

@@ -10,6 +10,7 @@ from ..datasets.splits import split
 from ..networks.build import GENRE, build_network
 from ..networks.head import frontend_of
 from ..sound.patches import Patches, make_patches
+from ..sound.reading import numbered
 from .fine_tuning import fine_tune
 from .recipes import default_augmentation, default_recipe
 
@@ -86,7 +87,7 @@ def prepare(
     --------
     >>> study = prepare("my_sounds", "yamnet", by="source")  # doctest: +SKIP
     """
-    clips = data if isinstance(data, pd.DataFrame) else load(data)
+    clips = numbered(data) if isinstance(data, pd.DataFrame) else load(data)
     parts = split(clips, by, fold=fold, seed=seed)
     untrained = build_network(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
     options = {"overlap": 0.0 if network in GENRE else 0.75, "progress": progress} | options

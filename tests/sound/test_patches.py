@@ -6,6 +6,7 @@ import soundfile
 from audiointerp.errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from audiointerp.sound import patches as patches_module
 from audiointerp.sound.frontend import VGGISH, YAMNET
+from audiointerp.sound.music import track_features
 from audiointerp.sound.patches import Patches, make_patches
 
 
@@ -235,3 +236,45 @@ def test_a_real_clip_of_five_seconds_gives_seventeen_patches(real_data):
     five = clips[seconds.between(4.999, 5.001)].groupby("label").head(1)
     assert len(five) >= 5
     assert set(make_patches(five).table.groupby("clip").size()) == {17}
+
+
+@pytest.fixture
+def joined(tmp_path, rng):
+    """Two tables of two clips each, put one below the other: each index stands there twice."""
+    tables = []
+    for label in ("dog", "rain"):
+        (tmp_path / label).mkdir()
+        paths = [tmp_path / label / f"{number}.wav" for number in range(2)]
+        for path in paths:
+            soundfile.write(path, rng.normal(0, 0.1, 16_000), 16_000)
+        tables.append(pd.DataFrame({"path": [str(path) for path in paths], "label": label, "fold": [1, 2]}))
+    return pd.concat(tables)
+
+
+def test_joined_tables_are_numbered_anew_and_it_is_said(joined):
+    with pytest.warns(AudioRepairWarning, match=r"names 2 of 4 clips as it names others.*ignore_index=True"):
+        patches = make_patches(joined, progress=False)
+    expected = make_patches(joined.reset_index(drop=True), progress=False)
+    np.testing.assert_array_equal(patches.data, expected.data)
+    pd.testing.assert_frame_equal(patches.table, expected.table)
+    votes = patches.table.groupby("clip")["label"].agg(["nunique", "first"])
+    assert len(votes) == 4 and set(votes["nunique"]) == {1} and set(votes["first"]) == {"dog", "rain"}
+
+
+def test_joined_tables_keep_all_their_track_features(joined):
+    with pytest.warns(AudioRepairWarning, match="names 2 of 4 clips"):
+        found = track_features(joined, progress=False)
+    assert list(found.index) == [0, 1, 2, 3] and list(found["label"]) == ["dog", "dog", "rain", "rain"]
+
+
+@pytest.mark.parametrize("channel", [0, 1])
+def test_one_channel_of_clips(tmp_path, rng, channel):
+    one, other = rng.normal(0, 0.1, (2, 16_000))
+    for name, sound in {"both": np.stack([one, other], axis=1), "alone": (one, other)[channel]}.items():
+        soundfile.write(tmp_path / f"{name}.wav", sound, 16_000, subtype="FLOAT")
+    both, alone = (
+        pd.DataFrame({"path": [str(tmp_path / f"{name}.wav")], "label": "dog"}) for name in ("both", "alone")
+    )
+    found = make_patches(both, channel=channel, progress=False)
+    np.testing.assert_allclose(found.data, make_patches(alone, progress=False).data, atol=1e-5)
+    assert not np.allclose(found.data, make_patches(both, progress=False).data, atol=0.1)
