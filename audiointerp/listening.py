@@ -246,18 +246,10 @@ BLOCK = 0.02  # seconds
 
 @dataclass(frozen=True, eq=False)
 class Listening:
-    """A clip, what a map keeps of it, and what it leaves out.
+    """A clip, what a map keeps of it, and what it leaves out: [samples] in float32, between -1 and 1.
 
-    Parameters
-    ----------
-    clip, kept, left_out : numpy.ndarray [samples], float32
-        Between -1 and 1. Each divided by its gain (``gain_db``), kept + left_out is the clip.
-    sample_rate : int
-        Hz.
-    start : float
-        Where in the whole clip the three begin, in seconds.
-    gain_db : dict of float
-        What `clip`, `kept` and `left_out` were amplified by so that they are equally loud and nothing clips.
+    `start` says where in the whole clip the three begin, in seconds, and `gain_db` what each was amplified by so that
+    they are equally loud and nothing clips: divided by their gains, kept + left_out is the clip.
     """
 
     clip: np.ndarray

@@ -132,19 +132,10 @@ def random_choices(samples, regions, seed):
 
 
 def fit_ridge(kept, scores, kernel_width=0.25, alpha=1.0):
-    """Weighted ridge regression from regions kept to scores, in closed form, for every class at once.
+    """Weighted ridge regression from regions kept [samples, regions] to scores [samples, classes], all classes at once.
 
-    Parameters
-    ----------
-    kept : numpy.ndarray [samples, regions], bool
-    scores : numpy.ndarray [samples, classes]
-    kernel_width, alpha : float
-
-    Returns
-    -------
-    coefficients : numpy.ndarray [classes, regions]
-    intercept, r2 : numpy.ndarray [classes]
-        R² is weighted; 1 where the score does not vary by more than the rounding of float32, as in scikit-learn.
+    In closed form: coefficients [classes, regions], intercept and weighted R² [classes], which is 1 where the score
+    does not vary by more than the rounding of float32, as in scikit-learn.
     """
     kept, scores = kept.astype(np.float64), scores.astype(np.float64)
     distance = 1 - np.sqrt(kept.mean(axis=1))

@@ -8,15 +8,8 @@ from ..networks.running import scores_of
 class Versions:
     """Versions of each patch with parts hidden, made when they are asked for, so that memory stays bounded.
 
-    Parameters
-    ----------
-    data : numpy.ndarray [n, frames, mels]
-    hidden : callable
-        From a patch's number and a slice of its versions to the cells that are hidden, bool (v, frames, mels).
-    count : int
-        How many there are of each patch.
-    fill : numpy.ndarray [n]
-        What hidden cells of each patch become.
+    `hidden` takes a patch's number and a slice of its `count` versions and gives the cells that are hidden, bool
+    (v, frames, mels); they become the patch's number in `fill`.
     """
 
     def __init__(self, data, hidden, count, fill):

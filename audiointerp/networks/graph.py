@@ -147,14 +147,8 @@ def is_softmax(layer):
 class PooledHead:
     """The end of a network that averages its last feature maps over all positions and has one dense layer.
 
-    Parameters
-    ----------
-    features : keras.KerasTensor [n, time, frequency, filters]
-        What is averaged.
-    kernel : numpy.ndarray [filters, classes]
-    bias : numpy.ndarray [classes]
-    pool : str
-        Name of the layer that averages.
+    What is averaged, `features` [n, time, frequency, filters], by the layer `pool`; the dense layer's `kernel`
+    [filters, classes] and `bias` [classes].
     """
 
     features: keras.KerasTensor

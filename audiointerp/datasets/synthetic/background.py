@@ -8,16 +8,9 @@ from .signals import audible_rms, band, click, curve, drift, fades, noise, norma
 def background(source, take, seconds, sample_rate):
     """A background of random kind and level with distractors on it. It does not know the class.
 
-    The generator `source` draws what all takes of a source share (kind, colour, level), `take` what differs.
-
-    Returns
-    -------
-    stem : numpy.ndarray [samples]
-        Between 125 and 7500 Hz, -54 to -34 dB (root mean square, full scale 1) before distractors; peak below 0.5.
-    kind : str
-        Name of the background, a key of ``KINDS``.
-    level : float
-        Root mean square between 125 and 7500 Hz without the distractors.
+    The generator `source` draws what all takes of a source share (kind, colour, level), `take` what differs. Given back
+    are the stem [samples], between 125 and 7500 Hz, at -54 to -34 dB (root mean square, full scale 1) before
+    distractors, its peak below 0.5; the kind, a key of ``KINDS``; and the root mean square without the distractors.
     """
     kind = str(source.choice(list(KINDS)))
     level = 10 ** (source.uniform(-54, -34) / 20)

@@ -45,21 +45,9 @@ class Chord(NamedTuple):
 class Harmony(NamedTuple):
     """When the beats of a piece fall, and what is played on them.
 
-    Attributes
-    ----------
-    seconds : float
-    sample_rate : int
-    beat : float
-        Length of a beat in seconds.
-    times : numpy.ndarray [beats]
-        When each beat falls, in seconds; the first one less than a beat after the start.
-    places : numpy.ndarray of int [beats]
-        Place of each beat in its measure, 0 to 5; a piece may start anywhere in a measure.
-    chords : list of Chord
-        One after another, from the start to the end of the piece.
-    scale : tuple of int
-        Tones of the key, 0 to 11, the keynote first.
-    mode : str
+    `beat` is the length of a beat, `times` when each falls, in seconds, the first less than a beat after the start;
+    `places` the place of each in its measure, 0 to 5 (a piece may start anywhere in one). The `chords` follow one
+    another from the start to the end of the piece; `scale` are the tones of the key, 0 to 11, the keynote first.
     """
 
     seconds: float

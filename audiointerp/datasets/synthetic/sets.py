@@ -27,23 +27,11 @@ TABLE = "clips.json"
 def load_set(room, name, rows, make, *, folder=None, progress=True):
     """Table of a set; its sounds are made first if the folder does not hold them complete and unharmed.
 
-    Parameters
-    ----------
-    room, name : str
-        Folder of the cache for sets of this kind, and folder of this set, named after all its settings.
-    rows : list of dict
-        One for each sound, with ``file`` (its path below the folder of the set) and other columns of the table.
-    make : callable
-        From a row to its waveform (numpy.ndarray [samples], between -1 and 1), its sampling rate in Hz, and a dict of
-        further columns with ``evidence`` and ``faint`` (lists of boxes). Called from several threads.
-    folder : path, optional
-        Where to keep the set, in the folder `name`; by default the cache.
-    progress : bool
-
-    Returns
-    -------
-    pandas.DataFrame
-        The rows in their order, with ``path`` (str, absolute) instead of ``file``, the further columns, and ``crc32``.
+    Each of the `rows` is a dict with ``file`` (its path below the folder of the set) and other columns of the table.
+    `make`, called from several threads, takes a row and gives its waveform [samples], between -1 and 1, its sampling
+    rate in Hz, and a dict of further columns with ``evidence`` and ``faint`` (lists of boxes). The set stands in the
+    folder `name`, named after all its settings, of `folder` or of the cache's `room`. In the table ``path`` (absolute)
+    takes the place of ``file``, and ``crc32`` is added.
     """
     base = cache_folder(room) if folder is None else Path(folder).expanduser().resolve()
     home = base / name
