@@ -60,11 +60,11 @@ def predict(network, patches, *, batch_size=None, precision="auto", cache=True, 
     return prediction_table(patches.table, scores.astype(np.float64), labels_of(network))
 
 
-@cached("scores", version=1, ignore=("network", "patches", "batch_size", "precision", "progress"))
+@cached("scores", version=2, ignore=("network", "patches", "batch_size", "precision", "progress"))
 def _scores(key, network, patches, batch_size, precision, progress):
-    from ..networks.running import outputs_of
+    from ..networks.running import scores_of
 
-    return outputs_of(network, patches.data, batch_size=batch_size, precision=precision, progress=progress)
+    return scores_of(network, patches.data, batch_size=batch_size, precision=precision, progress=progress)
 
 
 def vote(predictions, *, silent=False):

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from .custom_layers import ClassScores
 from .head import HEAD
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
@@ -124,23 +123,95 @@ def layer_outputs(network):
 
 
 def logits_of(network):
-    """Symbolic output [n, classes] of a network before its softmax; one without a softmax is taken to give logits."""
-    last = calls(network)[-1]
-    if is_softmax(last.layer):
-        return last.inputs[0]
-    if getattr(last.layer, "activation", None) is not keras.activations.softmax:
-        return network.outputs[0]
-    linear = type(last.layer).from_config({**last.layer.get_config(), "activation": "linear"})
-    logits = linear(last.inputs[0])
-    linear.set_weights(last.layer.get_weights())
-    return logits
+    """Symbolic logits [n, classes]: what a network gives before its softmax or sigmoids, or without one.
+
+    A softmax is told by what it does, not by its name: layers, functions and operations are tried out on numbers. What
+    follows it and changes no number, as dropout, a cast or a reshape, stays behind the logits. A network of one unit
+    tells two classes, whose logits are -z and z. A ValueError if the network gives probabilities whose logits are not
+    found.
+    """
+    logits, found = _before_the_end(network.outputs[0], network)
+    if not found and _gives_probabilities(network):
+        raise ValueError(
+            f"network '{network.name}' gives probabilities, and the logits before them are not found: it ends in "
+            f"{_described([call.layer for call in calls(network) if call.inputs])}. End it in a Dense layer with "
+            "activation='softmax', or in a Dense and a Softmax layer."
+        )
+    return keras.ops.concatenate([-logits, logits], axis=-1) if logits.shape[-1] == 1 else logits
 
 
-def is_softmax(layer):
-    """Whether a layer is a softmax and nothing else."""
-    if isinstance(layer, keras.layers.Activation):
-        return layer.activation is keras.activations.softmax
-    return isinstance(layer, (ClassScores, keras.layers.Softmax))
+def probabilities_of(network):
+    """Symbolic probabilities [n, classes]: what a network gives, or the softmax of it where it gives logits."""
+    scores, ends = network.outputs[0], has_ending(network)
+    if scores.shape[-1] == 1:
+        one = scores if ends else keras.ops.sigmoid(scores)
+        return keras.ops.concatenate([1 - one, one], axis=-1)
+    return scores if ends or _gives_probabilities(network) else keras.ops.softmax(scores)
+
+
+def has_ending(network):
+    """Whether a network ends in a softmax or in sigmoids."""
+    return _before_the_end(network.outputs[0], network)[1]
+
+
+def _before_the_end(tensor, network):
+    """A tensor without the softmax or sigmoid that it ends in, and whether there was one."""
+    maker = {id(made): call for call in calls(network) for made in call.outputs}
+    call = maker[id(tensor)]
+    layer, given = call.layer, call.inputs[0] if len(call.inputs) == 1 else None
+    if given is None:
+        return tensor, False
+    if isinstance(layer, keras.Model):
+        inner, found = _before_the_end(layer.outputs[0], layer)
+        return (keras.Model(layer.inputs, inner)(given), True) if found else (tensor, False)
+    activation = getattr(layer, "activation", None)
+    if getattr(layer, "weights", None):
+        if activation is None or not _acts_as_ending(activation, tensor.shape):
+            return tensor, False
+        linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+        logits = linear(given)
+        linear.set_weights(layer.get_weights())
+        return logits, True
+    if _acts_as_ending(layer, given.shape):
+        return given, True
+    if _changes_no_number(layer, given.shape):
+        before, found = _before_the_end(given, network)
+        return (layer(before), True) if found else (tensor, False)
+    return tensor, False
+
+
+def _tried(function, shape):
+    """Numbers of a shape of two rows, and what a function makes of them; None if it cannot."""
+    values = np.random.default_rng(0).normal(0, 2, (2, *(size or 3 for size in shape[1:]))).astype(np.float32)
+    try:
+        options = {"training": False} if isinstance(function, keras.layers.Dropout) else {}
+        return values, keras.ops.convert_to_numpy(function(keras.ops.convert_to_tensor(values), **options))
+    except Exception:
+        return values, None
+
+
+def _acts_as_ending(function, shape):
+    """Whether a function is a softmax over the last axis, or a sigmoid."""
+    values, found = _tried(function, shape)
+    if found is None or found.shape != values.shape:
+        return False
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    expected = powers / powers.sum(axis=-1, keepdims=True), 1 / (1 + np.exp(-values))
+    return any(np.allclose(found, one, rtol=1e-3, atol=1e-5) for one in expected)
+
+
+def _changes_no_number(function, shape):
+    """Whether a function gives the numbers that it takes, perhaps in another shape or precision."""
+    values, found = _tried(function, shape)
+    return found is not None and found.size == values.size and np.allclose(found.ravel(), values.ravel(), rtol=1e-2)
+
+
+def _gives_probabilities(network):
+    """Whether scores of numbers drawn at random lie between 0 and 1 and add up to 1."""
+    shape = [size or 64 for size in network.input_shape[1:]]
+    data = np.random.default_rng(0).normal(-3, 2, (4, *shape)).astype(np.float32)
+    scores = np.asarray(network(data, training=False), np.float64)
+    return scores.shape[-1] > 1 and (scores >= 0).all() and np.allclose(scores.sum(axis=-1), 1, atol=1e-3)
 
 
 @dataclass(frozen=True)
@@ -168,11 +239,17 @@ def pooled_head(network):
     while len(chain[-1].inputs) == 1 and not isinstance(chain[-1].layer, keras.layers.GlobalAveragePooling2D):
         chain.append(by_output[id(chain[-1].inputs[0])])
     kept = [call for call in chain if not isinstance(call.layer, keras.layers.Dropout)]
-    if kept and is_softmax(kept[0].layer):
+    if (
+        kept
+        and kept[0].inputs
+        and not kept[0].layer.weights
+        and _acts_as_ending(kept[0].layer, kept[0].inputs[0].shape)
+    ):
         kept = kept[1:]
     dense, pool = (kept[0].layer, kept[1].layer) if len(kept) == 2 else (None, None)
     fits = isinstance(dense, keras.layers.Dense) and isinstance(pool, keras.layers.GlobalAveragePooling2D)
-    if not fits or dense.activation not in (keras.activations.linear, keras.activations.softmax, None):
+    linear = dense.activation in (keras.activations.linear, None) if fits else False
+    if not fits or not (linear or _acts_as_ending(dense.activation, (None, 3))):
         layers = [call.layer for call in calls(network) if call.inputs]
         raise ValueError(
             f"network '{network.name}' ends in {_described(layers)}. CAM and CRM need global average pooling "
@@ -181,6 +258,8 @@ def pooled_head(network):
         )
     kernel = np.asarray(dense.kernel, np.float32)
     bias = np.asarray(dense.bias, np.float32) if dense.use_bias else np.zeros(kernel.shape[1], np.float32)
+    if len(bias) == 1:  # one unit tells two classes
+        kernel, bias = np.concatenate([-kernel, kernel], axis=1), np.concatenate([-bias, bias])
     return PooledHead(kept[1].inputs[0], kernel, bias, pool.name)
 
 

@@ -52,7 +52,7 @@ def labels_of(network):
     Parameters
     ----------
     network : keras.Model [(n, ...) -> (n, classes)]
-        One made elsewhere, without `add_head`, has its outputs' numbers as names.
+        One made elsewhere, without `add_head`, has its outputs' numbers as names; one unit tells 0 from 1.
 
     Returns
     -------
@@ -69,7 +69,11 @@ def labels_of(network):
     """
     check_network(network)
     last = network.layers[-1]
-    return list(last.labels) if isinstance(last, ClassScores) else [str(i) for i in range(network.output_shape[-1])]
+    return (
+        list(last.labels)
+        if isinstance(last, ClassScores)
+        else [str(i) for i in range(max(2, network.output_shape[-1]))]
+    )
 
 
 def check_network(network):

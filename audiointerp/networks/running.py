@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..errors import MissingDataError, PatchShapeError, WeightsError
 from .custom_layers import ScaleWaveform
-from .graph import calls, logits_of
+from .graph import calls, logits_of, probabilities_of
 from .precision import as_precision, is_reduced
 
 UNITS = {"probability": "probability", "logit": "logit"}
@@ -78,7 +78,8 @@ def outputs_of(network, data, *, batch_size=None, precision="float32", title="sc
 def scores_of(network, data, *, score="probability", **options):
     """Scores [n, classes] of many patches as "probability" or "logit"; options of `outputs_of`."""
     check_score(score)
-    network = network if score == "probability" else keras.Model(network.inputs[0], logits_of(network))
+    scores = probabilities_of(network) if score == "probability" else logits_of(network)
+    network = network if scores is network.outputs[0] else keras.Model(network.inputs[0], scores, name=network.name)
     return outputs_of(network, data, **options)
 
 

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from ..errors import MissingDataError
-from ..networks.head import HEAD, check_patches, label_index, labels_of
+from ..networks.graph import has_ending
+from ..networks.head import HEAD, check_network, check_patches, label_index, labels_of
 from ..networks.running import outputs_of
 from ..networks.saving import copy_of, digest
 from ..storage.cache import cached
@@ -52,7 +53,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     UnknownLabelError
         If they have a label the network does not know.
     ValueError
-        If a head alone is to be trained with augmentation.
+        If a head alone is to be trained with augmentation, or the network does not give a probability a class.
 
     References
     ----------
@@ -63,6 +64,12 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     >>> network, history = fine_tune(vggish(labels), train, validation, Recipe(epochs=5))  # doctest: +SKIP
     """
     recipe = recipe or Recipe()
+    check_network(network)
+    if network.output_shape[-1] == 1 or not has_ending(network):
+        raise ValueError(
+            f"network '{network.name}' gives {'one score' if network.output_shape[-1] == 1 else 'logits'}, and is "
+            "trained as one that gives a probability a class. Give it a head of its own: add_head(body, labels)."
+        )
     for patches, use in ((train, "train on"), (validation, "validate with")):
         check_patches(network, patches)
         if len(patches) == 0:

@@ -1,7 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from audiointerp.maps import explain
 from audiointerp.networks.graph import ACTIVATIONS, calls, feature_map, follow, grid_of, layer_outputs, logits_of
 
 layers = keras.layers
@@ -11,19 +13,73 @@ def by_hand(tensor, inputs, data):
     return keras.Model(inputs, tensor)(data).numpy()
 
 
-@pytest.mark.parametrize("ending", ["dense", "softmax", "activation", "none"])
-def test_logits_of_networks_made_elsewhere(ending, patches_of):
+def softmax_by_hand(x):
+    powers = keras.ops.exp(x - keras.ops.max(x, axis=-1, keepdims=True))
+    return powers / keras.ops.sum(powers, axis=-1, keepdims=True)
+
+
+def nested(x):
+    given = keras.Input(x.shape[1:])
+    return keras.Model(given, layers.Softmax()(given), name="ending")(x)
+
+
+ENDINGS = {
+    "nothing": lambda x: x,
+    "Softmax": lambda x: layers.Softmax()(x),
+    "Activation by name": lambda x: layers.Activation("softmax")(x),
+    "Activation of TensorFlow's": lambda x: layers.Activation(tf.nn.softmax)(x),
+    "an operation": keras.ops.softmax,
+    "Lambda": lambda x: layers.Lambda(lambda y: tf.nn.softmax(y))(x),
+    "Lambda by hand": lambda x: layers.Lambda(softmax_by_hand)(x),
+    "a network": nested,
+    "dropout behind it": lambda x: layers.Dropout(0.5)(layers.Softmax()(x)),
+    "a cast behind it": lambda x: keras.ops.cast(layers.Softmax()(x), "float32"),
+    "shapes around it": lambda x: layers.Reshape((3,))(layers.Softmax()(layers.Reshape((1, 3))(x))),
+    "sigmoids": lambda x: layers.Activation("sigmoid")(x),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_logits_stand_before_the_softmax_however_it_is_written(ending, patches_of):
     inputs = keras.Input((37, 23, 1))
-    dense = keras.layers.Dense(3, activation="softmax" if ending == "dense" else None)
-    x = dense(keras.layers.Flatten()(inputs))
-    if ending == "softmax":
-        x = keras.layers.Softmax()(x)
-    if ending == "activation":
-        x = keras.layers.Activation("softmax")(x)
+    dense = layers.Dense(3)
+    network = keras.Model(inputs, ENDINGS[ending](dense(layers.Flatten()(inputs))))
     data = patches_of().data
     kernel, bias = dense.get_weights()
-    found = by_hand(logits_of(keras.Model(inputs, x)), inputs, data[..., None])
+    found = by_hand(logits_of(network), inputs, data[..., None])
     np.testing.assert_allclose(found, data.reshape(3, -1) @ kernel + bias, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("activation", ["softmax", tf.nn.softmax, keras.ops.softmax, softmax_by_hand, "sigmoid", None])
+def test_logits_stand_before_the_activation_of_the_last_layer(activation, patches_of):
+    inputs = keras.Input((37, 23, 1))
+    dense = layers.Dense(3, activation=activation)
+    network = keras.Model(inputs, dense(layers.Flatten()(inputs)))
+    data = patches_of().data
+    kernel, bias = dense.get_weights()
+    found = by_hand(logits_of(network), inputs, data[..., None])
+    np.testing.assert_allclose(found, data.reshape(3, -1) @ kernel + bias, rtol=1e-3, atol=1e-4)
+
+
+def test_maps_do_not_depend_on_how_the_softmax_is_written(patches_of):
+    maps, patches = {}, patches_of((36, 24))
+    for ending in ENDINGS:
+        keras.utils.set_random_seed(3)
+        inputs = keras.Input((36, 24, 1))
+        x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, activation="relu", name="conv")(inputs))
+        network = keras.Model(inputs, ENDINGS[ending](layers.Dense(3)(x)))
+        maps[ending] = [explain(network, patches, method, cache=False) for method in ("gradcam", "saliency")]
+    for ending, found in maps.items():
+        for one, expected in zip(found, maps["nothing"], strict=True):
+            np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-6, err_msg=ending)
+
+
+def test_probabilities_without_logits_are_refused():
+    inputs = keras.Input((8, 4, 1))
+    shares = layers.Dense(3, activation="softplus")(layers.Flatten()(inputs))
+    network = keras.Model(inputs, shares / keras.ops.sum(shares, axis=-1, keepdims=True), name="shares")
+    with pytest.raises(ValueError, match=r"'shares' gives probabilities, and the logits.*activation='softmax'"):
+        logits_of(network)
 
 
 def residual():

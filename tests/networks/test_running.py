@@ -355,3 +355,59 @@ def test_a_network_that_divides_by_nothing_is_an_error(patches_of):
     network = keras.Model(inputs, keras.layers.Dense(2)(x / keras.ops.sum(0 * x, axis=1, keepdims=True)))
     with pytest.raises(WeightsError, match="the network gives NaN or infinite for 3 of 3"):
         predict(network, patches_of(n=3), cache=False)
+
+
+def own(ending, units=1):
+    """A network of one convolution that ends in some units with an activation."""
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((36, 24, 1))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, activation="relu", name="conv")(inputs))
+    return keras.Model(inputs, keras.layers.Dense(units, activation=ending, name="last")(x))
+
+
+@pytest.mark.parametrize("ending", ["sigmoid", None])
+def test_one_unit_tells_two_classes(patches_of, ending):
+    network, patches = own(ending), patches_of((36, 24), n=4)
+    given = network.predict(patches.data[..., None], verbose=0)[:, 0].astype(float)
+    one = given if ending else 1 / (1 + np.exp(-given))
+    table = predict(network, patches, cache=False)
+    np.testing.assert_allclose(table[["0", "1"]], np.stack([1 - one, one], axis=1), atol=1e-6)
+    assert list(table["predicted"]) == ["1" if share > 0.5 else "0" for share in one]
+    odds = np.log(one / (1 - one))
+    found = scores_of(network, patches.data, score="logit")
+    np.testing.assert_allclose(found, np.stack([-odds, odds], axis=1), atol=1e-5)
+    occluded = explain(network, patches, "occlusion", cache=False)
+    np.testing.assert_allclose(occluded.sel(label="0"), -occluded.sel(label="1"), atol=1e-6)
+    cams = explain(network, patches, "cam", details=True, cache=False)
+    np.testing.assert_allclose(cams["logit"], np.stack([-odds, odds], axis=1), atol=1e-5)
+    assert explain(network, patches, "gradcam", cache=False).sizes["label"] == 2
+
+
+def test_networks_that_give_logits_have_probabilities_too(patches_of):
+    network, patches = own(None, 3), patches_of((36, 24), n=4)
+    logits = network.predict(patches.data[..., None], verbose=0).astype(float)
+    powers = np.exp(logits)
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predict(network, patches, cache=False)[["0", "1", "2"]], expected, atol=1e-6)
+    for score, value in (("probability", expected), ("logit", logits)):
+        np.testing.assert_allclose(scores_of(network, patches.data, score=score), value, atol=1e-5)
+        for method, options in (("occlusion", {}), ("lime", {"samples": 20})):
+            found = explain(network, patches, method, score=score, details=True, cache=False, **options)
+            np.testing.assert_allclose(found["score"], value, atol=1e-5)
+            assert found["map"].attrs["units"] == score
+
+
+def test_sigmoids_of_several_classes_are_left_as_they_are(patches_of):
+    network, patches = own("sigmoid", 3), patches_of((36, 24), n=4)
+    scores = network.predict(patches.data[..., None], verbose=0).astype(float)
+    np.testing.assert_allclose(predict(network, patches, cache=False)[["0", "1", "2"]], scores, atol=1e-6)
+    np.testing.assert_allclose(
+        scores_of(network, patches.data, score="logit"), np.log(scores / (1 - scores)), atol=1e-4
+    )
+
+
+@pytest.mark.parametrize(("ending", "units", "gives"), [("sigmoid", 1, "one score"), (None, 3, "logits")])
+def test_networks_that_give_no_probability_a_class_are_not_trained(patches_of, ending, units, gives):
+    patches = patches_of((36, 24), n=4)
+    with pytest.raises(ValueError, match=rf"gives {gives}.*add_head"):
+        fine_tune(own(ending, units), patches, patches, cache=False, progress=False)
