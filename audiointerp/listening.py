@@ -370,20 +370,11 @@ def listen(
 
 
 def write(heard, path, *, subtype="PCM_16"):
-    """Write the three sounds to WAV files: all of them, or none.
+    """Write the three sounds to WAV files, all of them or none, and give back their paths by name.
 
-    Parameters
-    ----------
-    heard : Listening
-    path : str or Path
-        A folder, in which ``clip.wav``, ``kept.wav`` and ``left_out.wav`` are written; or with the ending ``.wav``, the
-        beginning of their names: ``dog.wav`` gives ``dog_clip.wav`` …
-    subtype : {"PCM_16", "PCM_24", "FLOAT"}
-
-    Returns
-    -------
-    dict of Path
-        By name: `clip`, `kept`, `left_out`.
+    `path` is a folder, in which ``clip.wav``, ``kept.wav`` and ``left_out.wav`` are written; or with the ending
+    ``.wav``, the beginning of their names: ``dog.wav`` gives ``dog_clip.wav`` … The subtype is "PCM_16", "PCM_24" or
+    "FLOAT".
     """
     path = Path(path)
     folder, prefix = (path.parent, f"{path.stem}_") if path.suffix.lower() == ".wav" else (path, "")

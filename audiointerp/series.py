@@ -114,23 +114,9 @@ def find_scripts(only=(), scripts=SCRIPTS):
 def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None):
     """Execute the notebooks and write them to a folder, with a log of what kernels and libraries had to say.
 
-    Parameters
-    ----------
-    profile : {"demo", "recorded", "full"}
-    output : path
-        Folder for the executed notebooks; each replaces its predecessor only when it is complete.
-    only : sequence of str
-        Numbers or names of notebooks; all if empty.
-    scripts : path
-    html : bool
-        Write a web page beside each notebook.
-    figures : path, optional
-        Folder for the pictures of cells that carry a tag ``figure:NAME``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        `notebook`, `seconds`, `error` (empty if it ran to its end).
+    Each replaces its predecessor only when it is complete. `only` are numbers or names of notebooks, all if empty;
+    `html` asks for a web page beside each; `figures` is a folder for the pictures of cells that carry a tag
+    ``figure:NAME``. Given back is a table of `notebook`, `seconds` and `error` (empty if it ran to its end).
     """
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)

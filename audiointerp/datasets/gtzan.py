@@ -173,28 +173,9 @@ def load_gtzan_features(folder=None):
 def download_gtzan(folder=None, *, progress=True):
     """Download the tracks and the fault-filtered lists, or what is missing of them, and say what the licence is.
 
-    Parameters
-    ----------
-    folder : str or path, optional
-        Where data is kept; `audiointerp.storage.folders.data_folder` by default.
-    progress : bool
-
-    Returns
-    -------
-    pathlib.Path
-        The folder that holds a folder per genre.
-
-    Raises
-    ------
-    MissingDataError
-        If the archive could not be had, or a part of the tracks stands where it goes.
-    ChecksumError
-        If what arrived is not the published archive.
-
-    Warns
-    -----
-    UserWarning
-        If the lists could not be had; the tracks can be loaded without them.
+    Parameters and result as for `audiointerp.datasets.esc.download_esc10`. A ChecksumError if what arrived is not the
+    published archive, a MissingDataError if it could not be had or a part of the tracks stands where it goes, a warning
+    if the lists could not be had: the tracks can be loaded without them.
     """
     base = Path(folder).expanduser() if folder else data_folder()
     whole = [place for place in _places(base) if not _absent(place)]

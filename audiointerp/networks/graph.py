@@ -239,12 +239,8 @@ def pooled_head(network):
     while len(chain[-1].inputs) == 1 and not isinstance(chain[-1].layer, keras.layers.GlobalAveragePooling2D):
         chain.append(by_output[id(chain[-1].inputs[0])])
     kept = [call for call in chain if not isinstance(call.layer, keras.layers.Dropout)]
-    if (
-        kept
-        and kept[0].inputs
-        and not kept[0].layer.weights
-        and _acts_as_ending(kept[0].layer, kept[0].inputs[0].shape)
-    ):
+    last = kept[0] if kept and kept[0].inputs and not kept[0].layer.weights else None
+    if last and _acts_as_ending(last.layer, last.inputs[0].shape):
         kept = kept[1:]
     dense, pool = (kept[0].layer, kept[1].layer) if len(kept) == 2 else (None, None)
     fits = isinstance(dense, keras.layers.Dense) and isinstance(pool, keras.layers.GlobalAveragePooling2D)

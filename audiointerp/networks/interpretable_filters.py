@@ -147,15 +147,9 @@ def peak_positions(maps):
 def filter_concentration(maps, *, beta=BETA):
     """How much of each filter's activation lies around its strongest position.
 
-    Compare maps from before the mask of `InterpretableFilters`, which is its input: after it, all activation lies
-    there, whatever the filter has learned.
-
-    Parameters
-    ----------
-    maps : array [clips, height, width, filters]
-        After a ReLU.
-    beta : float
-        Around is where the template at the strongest position is positive: closer than 1 / beta.
+    Of maps [clips, height, width, filters] from before the mask of `InterpretableFilters`, its input: after it, all
+    activation lies there, whatever the filter has learned. Around is where the template at the strongest position is
+    positive: closer than 1 / beta.
 
     Returns
     -------
@@ -163,11 +157,6 @@ def filter_concentration(maps, *, beta=BETA):
         `share` of the activation around the strongest position, averaged over the clips with any activation; `area`,
         the share of the map's positions that lie there, which is what an even map would have; `clips` with any
         activation. A dead filter has no share and no area.
-
-    Raises
-    ------
-    ValueError
-        As `peak_positions`, and if beta is not above 0.
     """
     flat, (height, width) = _checked(maps)
     _check_above_zero(beta=beta)

@@ -122,27 +122,13 @@ def batch_size_for(network, given=None, precision="float32"):
 
 
 def run_waveforms(network, waveforms, outputs, *, over_time="mean", progress=True):
-    """Outputs of a network on waveforms, several of unequal length at a time.
+    """Outputs of a network on waveforms, several of unequal length at a time [waveforms, numbers of all outputs].
 
     What lies behind the end of a shorter waveform is put to zero before every convolution, which is what the
-    convolution's own zero padding would have put there.
-
-    Parameters
-    ----------
-    network : keras.Model [(n, samples, 1) -> ...]
-        Zero padding, convolutions and pools without padding of their own, batch norm and ReLU, as in `soundnet`.
-    waveforms : sequence of numpy.ndarray [samples]
-    outputs : dict of keras.KerasTensor [n, positions, filters]
-        Those wanted, by name; see `layer_outputs`.
-    over_time : {"mean", "flatten"}
-        Average over the positions, or keep all: filter by filter at the first position, then at the next, 0 behind a
-        waveform's end.
-    progress : bool
-        Show a bar when it takes longer than two seconds.
-
-    Returns
-    -------
-    numpy.ndarray [waveforms, numbers of all outputs], float32
+    convolution's own zero padding would have put there. The network is one as `soundnet` makes: zero padding,
+    convolutions and pools without padding of their own, batch norm and ReLU. `outputs` are tensors [n, positions,
+    filters] by name, see `layer_outputs`; "mean" averages over the positions, "flatten" keeps all: filter by filter at
+    the first position, then at the next, 0 behind a waveform's end.
 
     Raises
     ------

@@ -202,8 +202,9 @@ def ending(*end):
         [layers.GlobalAveragePooling2D(), layers.Dropout(0.9), layers.Dense(4), layers.Softmax()],
         [layers.GlobalAveragePooling2D(), layers.Dense(4, use_bias=False), layers.Activation("softmax")],
         [layers.GlobalAveragePooling2D(), layers.Dense(4)],
+        [layers.GlobalAveragePooling2D(), layers.Dense(4, activation="sigmoid")],
     ],
-    ids=["softmax inside", "dropout", "no bias", "logits"],
+    ids=["softmax inside", "dropout", "no bias", "logits", "sigmoids"],
 )
 def test_networks_made_elsewhere(end, patches_of):
     network, patches = ending(*end), patches_of(n=2)
@@ -212,8 +213,10 @@ def test_networks_made_elsewhere(end, patches_of):
     logits = found["map"].mean(["time", "frequency"]) + found["bias"]
     last = network.layers[-1]
     expected = network.predict(patches.data[..., None], verbose=0)
-    is_logits = isinstance(last, layers.Dense) and last.activation is keras.activations.linear
-    np.testing.assert_allclose(logits if is_logits else keras.ops.softmax(logits.values), expected, atol=1e-5)
+    activation = last.activation if isinstance(last, layers.Dense) else None
+    as_given = {keras.activations.linear: keras.activations.linear, keras.activations.sigmoid: keras.ops.sigmoid}
+    found = as_given.get(activation, keras.ops.softmax)(keras.ops.convert_to_tensor(logits.values))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("method", ["cam", "crm"])
@@ -226,14 +229,14 @@ def test_networks_made_elsewhere(end, patches_of):
             [layers.GlobalAveragePooling2D(), layers.Dense(5, activation="relu", name="hidden"), layers.Dense(4)],
             r"Dense 'hidden' \(relu\)",
         ),
-        ([layers.GlobalAveragePooling2D(), layers.Dense(4, activation="sigmoid", name="out")], r"'out' \(sigmoid\)"),
+        ([layers.GlobalAveragePooling2D(), layers.Dense(4, activation="tanh", name="out")], r"'out' \(tanh\)"),
         ([layers.GlobalAveragePooling2D(name="mean")], r"GlobalAveragePooling2D 'mean'\."),
         (
             [layers.GlobalAveragePooling2D(), layers.ReLU(name="cut"), layers.Dense(4), layers.Softmax()],
             "ReLU 'cut'",
         ),
     ],
-    ids=["flatten", "maximum", "two dense", "sigmoid", "no dense", "not linear"],
+    ids=["flatten", "maximum", "two dense", "tanh", "no dense", "not linear"],
 )
 def test_networks_that_end_otherwise(method, end, match, patches_of):
     with pytest.raises(ValueError, match=f"{match}.*'gradcam'.*'occlusion'"):

@@ -35,21 +35,11 @@ HEARD_HZ = (40.0, 10000.0)
 class Piece(NamedTuple):
     """A synthetic piece of music, taken apart.
 
-    Attributes
-    ----------
-    waveform : numpy.ndarray [samples]
-        ``signature + backing``, float32, between -1 and 1.
-    signature, backing : numpy.ndarray [samples]
-        What tells the genre, alone; the rest, alone.
-    evidence : list of (float, float, float, float)
-        Boxes ``(start_s, stop_s, low_hz, high_hz)`` that hold the notes of the signature.
-    faint : list of (float, float, float, float)
-        Boxes of what these notes sound besides: overtones, dying tones. Neither evidence nor backing.
-    sample_rate : int
-    snr : float
-        Level of the signature over that of the backing, both inside the evidence, in dB (40 to 10000 Hz).
-    parameters : dict
-        What was drawn: tempo, mode, who plays, how the signature goes.
+    The `waveform` [samples] in float32, between -1 and 1, is the `signature`, which tells the genre, and the `backing`.
+    Boxes ``(start_s, stop_s, low_hz, high_hz)`` in `evidence` hold the notes of the signature, those in `faint` what
+    the notes sound besides, overtones and dying tones: neither evidence nor backing. `snr` is the level of the
+    signature over that of the backing, both inside the evidence, in dB (40 to 10000 Hz); `parameters` says what was
+    drawn: tempo, mode, who plays, how the signature goes.
     """
 
     waveform: np.ndarray

@@ -41,23 +41,11 @@ PEAK = 0.97
 class Sound(NamedTuple):
     """A synthetic sound, taken apart.
 
-    Attributes
-    ----------
-    waveform : numpy.ndarray [samples]
-        ``event + background``, float32, between -1 and 1.
-    event, background : numpy.ndarray [samples]
-        The class sound alone; the rest alone, distractors included.
-    evidence : list of (float, float, float, float)
-        Boxes ``(start_s, stop_s, low_hz, high_hz)`` that hold the event's strong parts.
-    faint : list of (float, float, float, float)
-        Boxes of weak sounds that also come with the event (blade slap, breaths, the roar of a fire): neither
-        evidence nor background.
-    sample_rate : int
-    snr : float
-        Level of the event where its evidence is, over the level of the background without distractors, in dB
-        (125 to 7500 Hz).
-    parameters : dict
-        What the generator drew: rates, pitches, kind of background.
+    The `waveform` [samples] in float32, between -1 and 1, is the `event`, the class sound alone, and the `background`
+    with its distractors. Boxes ``(start_s, stop_s, low_hz, high_hz)`` in `evidence` hold the event's strong parts,
+    those in `faint` weak sounds that also come with it (blade slap, breaths, the roar of a fire): neither evidence nor
+    background. `snr` is the level of the event where its evidence is over that of the background without distractors,
+    in dB (125 to 7500 Hz); `parameters` says what was drawn: rates, pitches, kind of background.
     """
 
     waveform: np.ndarray
