@@ -65,15 +65,15 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     """
     recipe = recipe or Recipe()
     check_network(network)
+    for patches, use in ((train, "train on"), (validation, "validate with")):
+        check_patches(network, patches)
+        if len(patches) == 0:
+            raise MissingDataError(f"no patches to {use}. Check the split, and whether every clip is silent.")
     if network.output_shape[-1] == 1 or not has_ending(network):
         raise ValueError(
             f"network '{network.name}' gives {'one score' if network.output_shape[-1] == 1 else 'logits'}, and is "
             "trained as one that gives a probability a class. Give it a head of its own: add_head(body, labels)."
         )
-    for patches, use in ((train, "train on"), (validation, "validate with")):
-        check_patches(network, patches)
-        if len(patches) == 0:
-            raise MissingDataError(f"no patches to {use}. Check the split, and whether every clip is silent.")
     outputs = {label: label_index(network, label) for p in (train, validation) for label in np.unique(p.label)}
     targets = [np.array([outputs[label] for label in p.label]) for p in (train, validation)]
     key = [digest(network), train.digest, validation.digest, asdict(recipe)]
