@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
 from .custom_layers import ClassScores, ScaleWaveform
+from .saving import finalised
 
 HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
 
@@ -130,7 +131,7 @@ def with_frontend(network, frontend):
 
     copy = keras.models.clone_model(network, clone_function=changed)
     copy.set_weights(network.get_weights())
-    return copy
+    return finalised(copy)
 
 
 def label_index(network, label):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import keras
 
+from .saving import finalised
+
 PRECISIONS = ("auto", "float32", "bfloat16")
 FAST_FLAGS = {"amx_bf16"}  # processor flags of matrix units that take bfloat16
 FAST_CAPABILITY = (8, 0)  # compute capability of the first NVIDIA GPUs (Ampere) that do
@@ -63,7 +65,7 @@ def _reduced_copy(network):
     copy = keras.models.clone_model(plain, clone_function=lambda layer: _reduced(layer, kept))
     for new, old in zip(copy.variables, plain.variables, strict=True):
         new.assign(keras.ops.cast(old, new.dtype))
-    return copy
+    return finalised(copy)
 
 
 def _reduced(layer, kept=()):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import joblib
 import keras
+import numpy as np
 
 from ..errors import WeightsError
 from ..storage.cache import write_whole
@@ -11,10 +12,45 @@ from . import custom_layers, interpretable_filters  # noqa: F401 - a saved netwo
 
 
 def copy_of(network, weights_of=None):
-    """A network of its own with the same layers, and the weights of the network or of another one like it."""
+    """A network of its own with the same layers, and the weights of the network or of another one like it.
+
+    A WeightsError if the copy gives other values, as where a layer keeps something outside its weights.
+    """
+    original = weights_of or network
     copy = keras.models.clone_model(network)
-    copy.set_weights((weights_of or network).get_weights())
+    copy.set_weights(original.get_weights())
+    finalised(copy)
+    expected, found = (_tried(each) for each in (original, copy))
+    if expected is not None and not np.allclose(found, expected, rtol=1e-5, atol=1e-6 * (1 + np.abs(expected).max())):
+        raise WeightsError(
+            f"network '{network.name}' cannot be copied: its copy gives other values. A layer keeps something outside "
+            "its weights and its config. Make it a weight (self.add_weight), or return it from get_config()."
+        )
     return copy
+
+
+def finalised(network):
+    """The network; layers that compute something from their weights, as an adapted Normalization, have done so."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            finalised(layer)
+        elif hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return network
+
+
+def _tried(network):
+    """What a network makes of two inputs drawn at random; None if no length that was tried is long enough."""
+    for length in (64, 5_000, 220_500):
+        shapes = [[2, *(size or length for size in given.shape[1:])] for given in network.inputs]
+        rng = np.random.default_rng(0)
+        values = [rng.normal(-1, 2, shape).astype(np.float32) for shape in shapes]
+        try:
+            found = network(values if len(values) > 1 else values[0], training=False)
+        except Exception:
+            continue
+        return np.concatenate([np.ravel(keras.ops.convert_to_numpy(each)) for each in keras.tree.flatten(found)])
+    return None
 
 
 def digest(network):
