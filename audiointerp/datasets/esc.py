@@ -178,13 +178,7 @@ def from_esc_layout(folder, esc10=False):
 
 
 def category_name(folder_name):
-    """ESC-50's name of a category, from the name of its folder in any of the published editions.
-
-    Examples
-    --------
-    >>> category_name("404 - Door - wood creaks")
-    'door_wood_creaks'
-    """
+    """ESC-50's name of a category, from the name of its folder in any edition: "001 - Dog bark" is ``dog``."""
     bare = re.sub(r"^\d{3} - ", "", folder_name)
     name = re.sub(r"[^a-z0-9]+", "_", bare.lower()).strip("_")
     return _FIRST_NAMES.get(name, name)

@@ -43,22 +43,10 @@ class Augmentation:
                 raise ValueError(f"{name}={getattr(self, name)}: expected a number from 0.")
 
     def __call__(self, patches, targets, rows, rng):
-        """Inputs and targets of one batch.
+        """Inputs [batch, frames, mels, 1] and targets [batch, classes], float32, of one batch: the patches in `rows`.
 
-        Parameters
-        ----------
-        patches : Patches [n]
-            All that are trained on. For `crop` they must not overlap, in the order of their clips.
-        targets : numpy.ndarray [n, classes]
-            Distributions over the classes.
-        rows : numpy.ndarray [batch]
-            Which of them.
-        rng : numpy.random.Generator
-
-        Returns
-        -------
-        inputs : numpy.ndarray [batch, frames, mels, 1], float32
-        targets : numpy.ndarray [batch, classes], float32
+        All patches that are trained on are given, for `crop` not overlapping and in the order of their clips, and their
+        targets [n, classes], distributions over the classes.
         """
         data = self._cropped(patches, rows, rng) if self.crop else np.array(patches.data[rows])
         means = data.mean(axis=(1, 2))

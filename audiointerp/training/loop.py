@@ -40,34 +40,14 @@ def fit(
 ):
     """Train a copy of a network on arrays and report as the MathWorks example does.
 
-    The result is cached under `key`. Each finished epoch is kept as well: after an interruption the same call goes on
-    from there, with the result it would have had.
+    The result is cached under `key`, all that it depends on. Each finished epoch is kept as well: after an interruption
+    the same call goes on from there, with the result it would have had.
 
-    Parameters
-    ----------
-    network : keras.Model
-    inputs : (array, array), or callable that returns them
-        For training and validation: anything with a shape that gives arrays when it is indexed.
-    targets : (numpy.ndarray, numpy.ndarray)
-        Numbers of classes, or distributions over them.
-    recipe : Recipe
-    key : object
-        All that the result depends on.
-    loss : str
-        Name of a Keras loss.
-    augment : callable [(rows, numpy.random.Generator) -> (inputs, targets)], optional
-        Makes each training batch from the numbers of its rows, in place of indexing.
-    finish : callable [keras.Model -> keras.Model], optional
-        Makes the network that is returned and kept from the one that was trained.
-    name : str, optional
-        Of the cache's folder; the network's by default.
-    cache, progress : bool
-
-    Returns
-    -------
-    network : keras.Model
-    history : pandas.DataFrame
-        As `fine_tune` returns it.
+    Inputs and targets are pairs, for training and validation: inputs anything with a shape that gives arrays when it is
+    indexed, or a function that returns the pair; targets numbers of classes, or distributions over them. `augment`
+    makes each training batch from the numbers of its rows and a generator, in place of indexing. `finish` makes the
+    network that is returned and kept from the one that was trained. `name` is of the cache's folder, the network's by
+    default. Network and history are returned, as by `fine_tune`.
     """
     folder = cache_folder(f"networks/{name or network.name}-{joblib.hash([VERSION, key])[:16]}") if cache else None
     iterations = len(targets[0]) // min(recipe.batch_size, len(targets[0])) * recipe.epochs
