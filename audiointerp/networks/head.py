@@ -70,11 +70,9 @@ def labels_of(network):
     """
     check_network(network)
     last = network.layers[-1]
-    return (
-        list(last.labels)
-        if isinstance(last, ClassScores)
-        else [str(i) for i in range(max(2, network.output_shape[-1]))]
-    )
+    if isinstance(last, ClassScores):
+        return list(last.labels)
+    return [str(number) for number in range(max(2, network.output_shape[-1]))]
 
 
 def check_network(network):
