@@ -13,12 +13,12 @@
 # %% [markdown]
 # # 08 · Networks for music genres
 #
-# **What you will see.** Six ways of telling the genre of a song: a plain network, one that ends in an average so that
-# it can be read, the same with filters that are made to answer to one thing, 57 song features, and networks that
-# learned from other data. One table compares them, and shows how the way of dividing the songs changes every number.
+# **What you will see.** Six ways of telling the genre of a track: a plain network, one that ends in an average so that
+# it can be read, the same with filters that are made to answer to one thing, 57 track features, and networks that
+# learned from other data. One table compares them, and shows how the way of dividing the tracks changes every number.
 #
-# **Time.** For 100 tracks about 6 minutes the first time, 25 minutes with all five folds held out; then 40 seconds. All
-# 1,000 tracks take ten times as long: use a GPU.
+# **Time.** For 100 tracks about 6 minutes the first time, 25 minutes with all five folds held out (up to 100 on a
+# processor without matrix units); then 40 seconds. All 1,000 tracks take ten times as long: use a GPU.
 #
 # **Follows** items 1 to 3, 5, 8 and 9 of a student project on interpretable genre networks, with the interpretable
 # filters that it did not reach.
@@ -26,7 +26,7 @@
 # %% [markdown]
 # ### Parameters
 #
-# `GENRES` is a data set or a folder that holds one folder of songs a genre; `"synthetic_music"` needs no download.
+# `GENRES` is a data set or a folder that holds one folder of tracks a genre; `"synthetic_music"` needs no download.
 # `YAMNET` and `IMAGENET` are the weights to transfer from; empty, the network is left out. `HELD_OUT` are the folds
 # that are held out in turn, 5 among them; the recorded run takes all five. `PUBLISHED` compares with the table of
 # features that is shared with GTZAN: it has no official address, so put it where the error says. `MERGED` are genres to
@@ -53,7 +53,7 @@ from dataclasses import replace
 from IPython.display import Audio
 
 # %% [markdown]
-# ## Songs and segments
+# ## Tracks and patches
 #
 # GTZAN has 100 tracks of 30 s in each of ten genres. It has no open licence, so a class may work with it, but nobody
 # may publish its sound.
@@ -63,46 +63,46 @@ clips = ai.datasets.with_folds(ai.load(GENRES))
 ai.count_labels(clips).T
 
 # %% [markdown]
-# Each track is cut into segments of 3 s. The front end is finer in frequency than the one of the earlier notebooks:
+# Each track is cut into patches of 3 s. The front end is finer in frequency than the one of the earlier notebooks:
 # bass notes are to be told apart.
 
 # %%
-segments = ai.make_patches(clips, ai.MUSIC, overlap=0)
+patches = ai.make_patches(clips, ai.MUSIC, overlap=0)
 labels = sorted(clips["label"].unique())
-print(f"{len(segments)} segments of {ai.MUSIC.patch_seconds:.2f} s, {ai.MUSIC.frames} frames of {ai.MUSIC.mels} bands")
+print(f"{len(patches)} patches of {ai.MUSIC.patch_seconds:.2f} s, {ai.MUSIC.frames} frames of {ai.MUSIC.mels} bands")
 
 # %% [markdown]
-# One segment a genre. **Predict:** which genre has its beats as upright lines, and in which do single tones lie as
+# One patch a genre. **Predict:** which genre has its beats as upright lines, and in which do single tones lie as
 # level ones?
 
 # %% tags=["figure:genres"]
-one_each = [np.flatnonzero(segments.label == label)[4] for label in labels]
-ai.plots.patch_grid(segments[one_each], columns=5);
+one_each = [np.flatnonzero(patches.label == label)[4] for label in labels]
+ai.plots.patch_grid(patches[one_each], columns=5);
 
 # %% [markdown]
 # In the recorded run the beats of hip hop and disco stand upright from bottom to top, and the tones of country and
 # blues lie as level lines. Metal fills nearly everything.
 
 # %%
-chosen = segments[one_each[0]].table.iloc[0]
+chosen = patches[one_each[0]].table.iloc[0]
 Audio(ai.read_audio(chosen["path"], 22_050), rate=22_050)
 
 # %% [markdown]
 # ## Three ways of dividing
 #
-# A network is judged on what it has not heard. But what is "not heard"? The segments of one track share the singer,
+# A network is judged on what it has not heard. But what is "not heard"? The patches of one track share the singer,
 # the key and the sound of the recording. Tracks of one artist or album share some of that, and in GTZAN they often
 # stand side by side. So we divide three times into five folds:
 #
-# - **segments at random**: a track's segments stand on both sides. This is what many published figures rest on.
+# - **patches at random**: a track's patches stand on both sides. This is what many published figures rest on.
 # - **tracks at random**: a track stands on one side; an artist may stand on both.
 # - **neighbours together**: blocks of neighbouring tracks; fewer artists stand on both sides.
 #
 # **Predict:** which gives the highest accuracy?
 
 # %%
-table = segments.table
-ways = {"segments at random": ai.datasets.patch_folds(table, seed=SEED),
+table = patches.table
+ways = {"patches at random": ai.datasets.patch_folds(table, seed=SEED),
         "tracks at random": ai.datasets.clip_folds(table, seed=SEED),
         "neighbours together": table["fold"].to_numpy()}
 tracks = {way: ai.datasets.shared_sources(table[folds != 5], table[folds == 5]) for way, folds in ways.items()}
@@ -120,7 +120,7 @@ pd.DataFrame({part: rows["label"].value_counts() for part, rows in parts.items()
 # ## A plain network
 #
 # Three blocks of convolution and pooling, then two dense layers; trained without the last block of each genre.
-# **Predict:** what will the accuracy on the training batches be in the end, and what on the validation segments?
+# **Predict:** what will the accuracy on the training batches be in the end, and what on the validation patches?
 
 # %%
 plain = ai.prepare(clips, "plain_cnn", fold=5, seed=SEED)
@@ -135,17 +135,17 @@ ai.plots.training_curves(plain.history);
 #
 # Now the network ends in the average of each feature map and one dense layer. What a filter gives to a genre is then
 # its average times one weight, and that can be drawn: notebook 09 does. Batch norm steadies the training. Against
-# learning by heart, every training segment is changed each time it is seen: another stretch of the track, a band and a
-# stretch of time covered, and two segments mixed together with their labels.
+# learning by heart, every training patch is changed each time it is seen: another stretch of the track, a band and a
+# stretch of time covered, and two patches mixed together with their labels.
 
 # %%
-rows, targets = np.array(one_each), pd.get_dummies(segments.label).to_numpy(float)
-changed, mixed = ai.training.Augmentation()(segments, targets, rows, np.random.default_rng(SEED))
+rows, targets = np.array(one_each), pd.get_dummies(patches.label).to_numpy(float)
+changed, mixed = ai.training.Augmentation()(patches, targets, rows, np.random.default_rng(SEED))
 titles = [f"{labels[shares.argmax()]} {shares.max():.2f}" for shares in mixed]
-ai.plots.patch_grid(replace(segments[rows], data=changed[..., 0]), columns=5, titles=titles);
+ai.plots.patch_grid(replace(patches[rows], data=changed[..., 0]), columns=5, titles=titles);
 
 # %% [markdown]
-# The same segments as above, as the network may see them once; above each, what has the largest share of it now.
+# The same patches as above, as the network may see them once; above each, what has the largest share of it now.
 
 # %%
 cam = ai.prepare(clips, "cam_cnn", fold=5, seed=SEED)
@@ -154,8 +154,8 @@ cam = ai.prepare(clips, "cam_cnn", fold=5, seed=SEED)
 ai.plots.training_curves(cam.history);
 
 # %% [markdown]
-# The accuracy on the batches is now that of changed and mixed segments. It may lie below the one on the validation
-# segments, which are left as they are.
+# The accuracy on the batches is now that of changed and mixed patches. It may lie below the one on the validation
+# patches, which are left as they are.
 #
 # ## Interpretable filters
 #
@@ -169,7 +169,7 @@ ai.plots.training_curves(cam.history);
 
 # %%
 interpretable = ai.prepare(clips, "interpretable_cnn", fold=5, seed=SEED, progress=False)
-masked = ai.training.cross_validate(ai.networks.interpretable_cnn(labels, weight=0, seed=SEED), segments,
+masked = ai.training.cross_validate(ai.networks.interpretable_cnn(labels, weight=0, seed=SEED), patches,
                            ai.training.default_recipe("interpretable_cnn", seed=SEED), only=HELD_OUT,
                            augmentation=ai.training.default_augmentation("interpretable_cnn"))
 
@@ -180,8 +180,8 @@ statistics = {name: ai.layers.filter_statistics(ai.layers.feature_maps(network, 
 ai.layers.compare_filters(statistics)[["median", "low", "high", "reference"]].round(2)
 
 # %% [markdown]
-# Measured on the held-out segments, before the mask. `concentration` is the share of a map's activation around its
-# peak; `purity` the share of one genre among the segments that a filter answers to most; `spread` how far the peak
+# Measured on the held-out patches, before the mask. `concentration` is the share of a map's activation around its
+# peak; `purity` the share of one genre among the patches that a filter answers to most; `spread` how far the peak
 # wanders over the frequencies (0: it stays). `reference` is what an even map, or chance, would have.
 
 # %% tags=["figure:filters"]
@@ -190,15 +190,15 @@ ai.plots.filter_comparison(statistics);
 # %% [markdown]
 # In the recorded run the mask makes filters steadier: the peak of a typical filter stays in one band of frequencies,
 # where without a mask it wanders by a tenth of the axis. The activation is no more concentrated. The purity stands a
-# little above what the few tracks behind the strongest segments give by chance, with or without the mask. And the loss
+# little above what the few tracks behind the strongest patches give by chance, with or without the mask. And the loss
 # adds nothing to the mask that these numbers show. On parts that stand in one place of a picture it does, as the tests
-# of the package show; a genre may be more of a texture, which fills a segment.
+# of the package show; a genre may be more of a texture, which fills a patch.
 #
-# ## 57 numbers a song
+# ## 57 numbers a track
 #
-# Before networks listened to spectrograms, a song was described by features: its level, the centre of its spectrum,
+# Before networks listened to spectrograms, a track was described by features: its level, the centre of its spectrum,
 # its tempo, and so on. A table of them is widely shared with GTZAN. We compute the same 57 for any sound, here for
-# each segment.
+# each patch.
 
 # %%
 features = ai.sound.track_features(clips, seconds=3)
@@ -242,32 +242,32 @@ if PUBLISHED:
 def validated(name, folds):
     network = ai.networks.build_network(name, labels, seed=SEED)
     recipe, augmentation = ai.training.default_recipe(name, seed=SEED), ai.training.default_augmentation(name)
-    return ai.training.cross_validate(network, segments, recipe, folds=folds, only=HELD_OUT, augmentation=augmentation)
+    return ai.training.cross_validate(network, patches, recipe, folds=folds, only=HELD_OUT, augmentation=augmentation)
 
 names = {"plain CNN": "plain_cnn", "CAM CNN": "cam_cnn", "interpretable CNN": "interpretable_cnn"}
 results = {(title, way): validated(name, folds) for title, name in names.items() for way, folds in ways.items()}
 results["interpretable CNN, mask alone", "neighbours together"] = masked
 
 # %% [markdown]
-# Song features need no spectrogram, only the rows of their table.
+# Track features need no spectrogram, only the rows of their table.
 
 # %%
-of_rows = {"segments at random": ai.datasets.patch_folds(features, seed=SEED),
+of_rows = {"patches at random": ai.datasets.patch_folds(features, seed=SEED),
            "tracks at random": ai.datasets.clip_folds(features, seed=SEED),
            "neighbours together": features["fold"].to_numpy()}
 for way, folds in of_rows.items():
-    results["song features", way] = ai.training.cross_validate_tracks(features, folds=folds, only=HELD_OUT, seed=SEED)
+    results["track features", way] = ai.training.cross_validate_tracks(features, folds=folds, only=HELD_OUT, seed=SEED)
 
 # %% [markdown]
 # YAMNet has heard two million clips of all kinds of sound. Its layers stay as they are; only a new last layer learns
-# our genres. Seen through it, a segment is one long patch.
+# our genres. It hears each three seconds as one long patch.
 
 # %%
 if YAMNET and YAMNET != "random":
     long = replace(ai.YAMNET, frames=300)
     heard = ai.make_patches(clips, long, overlap=0)
     head = ai.Recipe(epochs=40, batch_size=32, drop_period=15, trainable="head", seed=SEED)
-    of_heard = {"segments at random": ai.datasets.patch_folds(heard.table, seed=SEED),
+    of_heard = {"patches at random": ai.datasets.patch_folds(heard.table, seed=SEED),
                 "tracks at random": ai.datasets.clip_folds(heard.table, seed=SEED), "neighbours together": None}
     for way, folds in of_heard.items():
         network = ai.yamnet(labels, weights=YAMNET, frontend=long, seed=SEED)
@@ -281,7 +281,7 @@ if IMAGENET:
     network = ai.networks.efficientnet_b0(labels, weights=IMAGENET, seed=SEED)
     head = ai.Recipe(epochs=40, batch_size=32, drop_period=15, trainable="head", seed=SEED)
     for way, folds in ways.items():
-        found = ai.training.cross_validate(network, segments, head, folds=folds, only=HELD_OUT)
+        found = ai.training.cross_validate(network, patches, head, folds=folds, only=HELD_OUT)
         results["ImageNet, new head", way] = found
 
 # %% [markdown]
@@ -292,7 +292,7 @@ if IMAGENET:
 # %%
 compared = ai.training.compare_networks(results, seed=SEED)
 wide = compared.pivot(index="network", columns="split", values=["patches", "clips"])
-wide = wide.rename(columns={"patches": "segments", "clips": "tracks"}, level=0)
+wide = wide.rename(columns={"clips": "tracks"}, level=0)
 wide.reindex(columns=list(ways), level="split").reindex(compared["network"].unique()).round(3)
 
 # %% tags=["figure:genre_networks"]
@@ -303,18 +303,18 @@ strict = compared[compared["split"] == "neighbours together"].set_index("network
 strict.drop(columns="split").round(3)
 
 # %% [markdown]
-# In the recorded run each network is best where segments of one track stand on both sides, up to 100 % of the tracks:
+# In the recorded run each network is best where patches of one track stand on both sides, up to 100 % of the tracks:
 # it has heard them. With whole tracks held out YAMNet leads, although none of its layers has learned from this music.
 # With neighbours together it falls back, and 100 tracks cannot tell the best apart: their intervals overlap. The
-# filters' mask and loss cost no accuracy here, and the loss little time. The plain network, with nine times as many
-# parameters, is last.
+# filters' mask and loss cost no accuracy here. The plain network, with nine times as many parameters, is last. (The
+# seconds of the recorded run were taken beside other work: do not compare them.)
 #
 # These are 100 tracks of GTZAN's 1,000, and the first of each genre: a few artists each. Even the strictest column
 # leaves an artist on both sides here and there, so expect less on music from elsewhere.
 #
 # ## Which genres are taken for each other?
 #
-# The network that can be read, judged on whole tracks by vote of their segments.
+# The network that can be read, judged on whole tracks by vote of their patches.
 
 # %% tags=["figure:genre_confusion"]
 votes = ai.vote(results["CAM CNN", "neighbours together"].predictions)
@@ -341,7 +341,7 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 #   size.
 # - The interpretable filters' mask steadies where a filter listens; what their loss adds could not be seen on this
 #   music.
-# - 57 numbers a segment do nearly as well as a spectrogram, and can be learned in seconds.
+# - 57 numbers a patch do nearly as well as a spectrogram, and can be learned in seconds.
 # - Each accuracy here rests on a hundred tracks: read the interval before the number.
 #
 # ## Exercises
@@ -350,7 +350,7 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 #
 # <details><summary>Solution</summary>
 #
-# `ai.training.cross_validate(ai.networks.cam_cnn(labels), segments, recipe, augmentation=milder)`, where
+# `ai.training.cross_validate(ai.networks.cam_cnn(labels), patches, recipe, augmentation=milder)`, where
 # `recipe = ai.training.default_recipe("cam_cnn")` and `milder = ai.training.Augmentation(mixup=0)`; then with
 # `crop=False`, and without masks (`time_masks=0, frequency_masks=0`). Compare with the intervals in mind.
 # </details>
@@ -363,7 +363,7 @@ pd.DataFrame(right).T.assign(most_frequent=most).round(3)
 # its maps.
 # </details>
 #
-# **3.** Cut the tracks into segments twice as long. Are there now too few?
+# **3.** Cut the tracks into patches twice as long. Are there now too few?
 #
 # <details><summary>Solution</summary>
 #
