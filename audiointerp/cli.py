@@ -1,6 +1,7 @@
 """The command ``audiointerp``: run the series, download data and weights, look after the cache."""
 
 import argparse
+import ast
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ def main(arguments=None):
     run.add_argument("--only", nargs="+", default=[], metavar="NN", help="numbers or names of notebooks")
     run.add_argument("--output", type=Path, help="folder for the executed notebooks (default: runs/PROFILE)")
     run.add_argument("--scripts", type=Path, default=series.SCRIPTS, help="folder of the notebooks' scripts")
+    run.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="parameters of the notebooks, such as LABEL=dog"
+    )
     run.add_argument("--figures", type=Path, help="folder for the pictures that the README shows")
     run.set_defaults(action=_run)
 
@@ -49,6 +53,7 @@ def _run(chosen):
         scripts=chosen.scripts,
         html=chosen.profile != "recorded",
         figures=chosen.figures,
+        parameters=dict(map(_parameter, chosen.set)),
     )
     failed = table[table["error"] != ""]
     print(f"\n{len(table) - len(failed)} of {len(table)} notebooks ran, {table['seconds'].sum():.0f} s in all.")
@@ -57,6 +62,17 @@ def _run(chosen):
     print(f"Look in {output}/: open the .html files in a browser, or the notebooks with 'make lab'.")
     print(f"What TensorFlow and the kernels had to say is in {output / series.LOG}.")
     return int(len(failed) > 0)
+
+
+def _parameter(text):
+    """Name and value of NAME=VALUE; what Python cannot read as a value is text."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise MissingDataError(f"--set {text}: expected NAME=VALUE, such as LABEL=dog.")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def _download(chosen):

@@ -1,6 +1,8 @@
 """Running the notebooks: scripts → executed notebooks, headless, with a profile's parameters."""
 
+import ast
 import base64
+import json
 import os
 import re
 import tempfile
@@ -111,19 +113,27 @@ def find_scripts(only=(), scripts=SCRIPTS):
     return [path for path in found if path in chosen] if only else found
 
 
-def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None):
+def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures=None, parameters=None):
     """Execute the notebooks and write them to a folder, with a log of what kernels and libraries had to say.
 
     Each replaces its predecessor only when it is complete. `only` are numbers or names of notebooks, all if empty;
     `html` asks for a web page beside each; `figures` is a folder for the pictures of cells that carry a tag
-    ``figure:NAME``. Given back is a table of `notebook`, `seconds` and `error` (empty if it ran to its end).
+    ``figure:NAME``; `parameters` are put in beside the profile's. Given back is a table of `notebook`, `seconds` and
+    `error` (empty if it ran to its end). A MissingDataError if no notebook has one of the parameters.
     """
+    chosen, parameters = find_scripts(only, scripts), parameters or {}
+    known = {name for script in chosen for name in parameters_of(script)}
+    if unknown := sorted(set(parameters) - known):
+        raise MissingDataError(
+            f"no parameter {', '.join(unknown)} in {', '.join(script.stem for script in chosen)}. "
+            f"There are {', '.join(sorted(known))}."
+        )
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     rows = []
-    for script in find_scripts(only, scripts):
+    for script in chosen:
         started = time.perf_counter()
-        notebook, error = execute(script, profile_parameters(profile), output / LOG)
+        notebook, error = execute(script, profile_parameters(profile) | parameters, output / LOG)
         tidy(notebook, keep_sound=profile != "recorded")
         rows.append({"notebook": script.stem, "seconds": time.perf_counter() - started, "error": error})
         name = f"{script.stem}.failed.ipynb" if error else f"{script.stem}.ipynb"
@@ -140,7 +150,8 @@ def run_series(profile, output, *, only=(), scripts=SCRIPTS, html=False, figures
 def execute(script, parameters, log=os.devnull):
     """Run one script as a notebook: what it became, as far as it ran, and its error, empty if it ran to its end.
 
-    Parameters that it does not have are left out; the log gets at its end what the kernel writes to the terminal.
+    Parameters are written into its own parameters cell, where a reader changes them; those that it does not have are
+    left out. The log gets at its end what the kernel writes to the terminal.
     """
     import jupytext
     import nbformat
@@ -151,21 +162,58 @@ def execute(script, parameters, log=os.devnull):
         file.write(f"--- {Path(script).stem}\n")
         file.flush()
         source, target = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
-        notebook = jupytext.read(script)
+        notebook = with_parameters(jupytext.read(script), parameters)
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, source)
-        known = papermill.inspect_notebook(source)
-        own = {name: value for name, value in parameters.items() if name in known}
         error = ""
         try:
             bar = {"desc": Path(script).stem, "leave": False}
             kernels = _kernels_that_log_to(file)
-            papermill.execute_notebook(source, target, own, cwd=folder, progress_bar=bar, kernel_manager_class=kernels)
+            papermill.execute_notebook(source, target, cwd=folder, progress_bar=bar, kernel_manager_class=kernels)
         except papermill.PapermillExecutionError as failure:
             error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
         except DeadKernelError:
             error = "the kernel died: the system ended it, perhaps for want of memory"
         return nbformat.read(target, as_version=4), error
+
+
+def parameters_of(script):
+    """Names and values of a script's parameters; none if it has no cell tagged ``parameters``."""
+    import jupytext
+
+    values = {}
+    for cell in _parameter_cells(jupytext.read(script)):
+        values |= {name: ast.literal_eval(node.value) for name, node in _assignments(cell).items()}
+    return values
+
+
+def with_parameters(notebook, parameters):
+    """The notebook with values written into its parameters cell; names that are not there are left out."""
+    for cell in _parameter_cells(notebook):
+        lines = cell.source.split("\n")
+        for name, node in reversed(_assignments(cell).items()):
+            if name in parameters:
+                lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {_literal(parameters[name])}"]
+        cell.source = "\n".join(lines)
+    return notebook
+
+
+def _parameter_cells(notebook):
+    return [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+
+
+def _assignments(cell):
+    """Names that a cell assigns to, each alone, and the syntax nodes that do it, in their order."""
+    return {node.targets[0].id: node for node in ast.parse(cell.source).body if isinstance(node, ast.Assign)}
+
+
+def _literal(value):
+    """A value as the scripts write it, text in double quotes."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_literal(name)}: {_literal(part)}" for name, part in value.items()) + "}"
+    return f"[{', '.join(map(_literal, value))}]" if isinstance(value, list) else repr(value)
 
 
 def _kernels_that_log_to(file):
@@ -194,8 +242,6 @@ def tidy(notebook, *, keep_sound):
     from .plots.interactive import without_sound
 
     for cell in notebook.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.source = cell.source.replace("# Parameters", "# What this run changes (put in by its profile)")
         outputs = []
         for output in cell.get("outputs", []):
             if output.get("name") == "stderr":

@@ -116,6 +116,16 @@ def pretend(monkeypatch):
     return prepare
 
 
+def test_parameters_are_read_as_python_writes_them(capsys, pretend, tmp_path):
+    noted = pretend("")
+    given = ["LABEL=dog", "FOLDS=[4, 5]", "WIDTH=0.5", "TRACK=", "NAME='5'", "TEXT=a=b"]
+    assert run(capsys, "run", "--output", tmp_path, "--set", *given)[0] == 0
+    values = {"LABEL": "dog", "FOLDS": [4, 5], "WIDTH": 0.5, "TRACK": "", "NAME": "5", "TEXT": "a=b"}
+    assert noted["parameters"] == values
+    code, _, err = run(capsys, "run", "--set", "LABEL")
+    assert code == 1 and "--set LABEL: expected NAME=VALUE" in err
+
+
 def test_run_says_what_ran_and_where_to_look(capsys, pretend, tmp_path):
     noted = pretend("", "")
     code, out, _ = run(capsys, "run", "--output", tmp_path / "out", "--only", "01", "02")

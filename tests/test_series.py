@@ -7,7 +7,7 @@ import pytest
 
 from audiointerp import series
 from audiointerp.errors import MissingDataError
-from audiointerp.series import PROFILES, execute, find_scripts, profile_parameters, run_series, tidy
+from audiointerp.series import PROFILES, execute, find_scripts, profile_parameters, run_series, tidy, with_parameters
 
 GOOD = """
 # %% [markdown]
@@ -93,9 +93,31 @@ def test_parameters_are_put_in_and_unknown_ones_left_out(ran):
     notebook = nbformat.read(ran[0] / "01_good.ipynb", as_version=4)
     nbformat.validate(notebook)
     assert "0.25 own False\n" in texts_of(notebook)
-    injected = [cell for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", [])]
-    assert len(injected) == 1 and "WIDTH = 0.25" in injected[0].source and "DATA" not in injected[0].source
-    assert injected[0].source.startswith("# What this run changes")
+    parameters = [cell.source for cell in notebook.cells if "parameters" in str(cell.metadata.get("tags", []))]
+    assert parameters == ['WIDTH = 0.25\nNAME = "own"']
+
+
+def test_parameters_are_written_as_a_reader_would():
+    lines = ['DATA = "esc10"', "PAIRS = {", '    "a": ["b"],', "}  # merged", "FOLDS = [5]", "SEED = 0  # any"]
+    notebook = notebook_with(tags=["parameters"])
+    notebook.cells[0].source = "\n".join(lines)
+    given = {"DATA": 'my "own" Bär', "PAIRS": {"loud": ["x", "y"]}, "FOLDS": [1, 2], "OTHER": 1}
+    source = with_parameters(notebook, given).cells[0].source
+    assert source.splitlines() == [
+        *('DATA = "my \\"own\\" Bär"', 'PAIRS = {"loud": ["x", "y"]}', "FOLDS = [1, 2]", "SEED = 0  # any")
+    ]
+    values = {}
+    exec(source, values)
+    assert {name: values[name] for name in given if name != "OTHER"} == {n: v for n, v in given.items() if n != "OTHER"}
+
+
+def test_parameters_of_ones_own(tmp_path):
+    scripts = write_scripts(tmp_path / "scripts", nb01_good=GOOD, nb02_other="# %%\n1\n")
+    table = run_series("demo", tmp_path, only=["01"], scripts=scripts, parameters={"NAME": "mine", "WIDTH": 2.0})
+    assert table["error"].tolist() == [""]
+    assert "2.0 mine False\n" in texts_of(nbformat.read(tmp_path / "01_good.ipynb", as_version=4))
+    with pytest.raises(MissingDataError, match=r"no parameter WIDHT in 01_good, 02_other. There are NAME, WIDTH"):
+        run_series("demo", tmp_path, scripts=scripts, parameters={"WIDHT": 2.0})
 
 
 def test_noise_goes_and_warnings_stay(ran):
