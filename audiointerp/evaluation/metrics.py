@@ -143,9 +143,22 @@ def clip_bootstrap(predictions, *, confidence=0.95, seed=0):
     ----------
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993 (percentile interval).
     """
-    right = (predictions["predicted"] == predictions["label"]).groupby(predictions["clip"]).agg(["sum", "size"])
-    draws = np.random.default_rng(seed).integers(0, len(right), (RESAMPLES, len(right)))
-    sums = right.to_numpy()[draws].sum(axis=1)
-    low, high = np.quantile(sums[:, 0] / sums[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
-    total, n = int(right["sum"].sum()), int(right["size"].sum())
-    return pd.Series({"accuracy": total / n, "low": low, "high": high, "right": total, "n": n})
+    right = predictions["predicted"] == predictions["label"]
+    share, low, high = ratio_interval(right, 1, predictions["clip"], confidence=confidence, seed=seed)
+    return pd.Series({"accuracy": share, "low": low, "high": high, "right": int(right.sum()), "n": len(right)})
+
+
+def ratio_interval(above, below, clips, *, confidence=0.95, seed=0):
+    """Sum of `above` over sum of `below` (numbers of patches [n], or one for all), and its percentile interval.
+
+    With 1 below it is a mean. Clips, not patches, are drawn with replacement; all three are NaN where nothing is below.
+    """
+    rows = pd.DataFrame({"above": np.asarray(above, float), "below": below, "clip": np.asarray(clips)})
+    sums = rows.groupby("clip").sum().to_numpy()
+    if not sums[:, 1].sum():
+        return np.nan, np.nan, np.nan
+    draws = np.random.default_rng(seed).integers(0, len(sums), (RESAMPLES, len(sums)))
+    drawn = sums[draws].sum(axis=1)
+    drawn = drawn[drawn[:, 1] != 0]
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [(1 - confidence) / 2, (1 + confidence) / 2])
+    return sums[:, 0].sum() / sums[:, 1].sum(), low, high

@@ -4,6 +4,10 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["agreement", "evidence"],
-    submod_attrs={"agreement": ["map_agreement"], "evidence": ["evidence_score", "filter_evidence"]},
+    submodules=["agreement", "evidence", "faithfulness", "methods"],
+    submod_attrs={
+        "agreement": ["map_agreement"],
+        "evidence": ["evidence_score", "evidence_summary", "filter_evidence", "oracle_maps", "random_maps"],
+        "faithfulness": ["faithfulness_areas", "faithfulness_curves"],
+    },
 )

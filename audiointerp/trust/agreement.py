@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from ..errors import UnknownLabelError
+from .methods import own_maps, rank_correlation
 
 DIMS = ("patch", "label", "time", "frequency")
 
@@ -45,20 +45,16 @@ def map_agreement(maps, labels, *, top=0.1):
     patches = first[1]["patch"].values
     if len(labels) != len(patches):
         raise ValueError(f"{len(labels)} labels for {len(patches)} patches: expected one a patch.")
-    rows = []
-    for row, label in enumerate(labels):
-        for method, one in maps.items():
-            if label not in one["label"]:
-                known = ", ".join(one["label"].values)
-                raise UnknownLabelError(f"label {label!r}: the maps of {method} are of {known}.")
-        cells = pd.DataFrame({method: one[row].sel(label=label).values.ravel() for method, one in maps.items()})
-        strong = cells >= cells.quantile(1 - top)
-        for one, two in combinations(maps, 2):
-            both, smaller = (strong[one] & strong[two]).sum(), min(strong[one].sum(), strong[two].sum())
-            about = {"patch": patches[row], "label": label, "methods": f"{one}, {two}"}
-            correlation = cells[one].corr(cells[two], "spearman") if cells[[one, two]].nunique().min() > 1 else np.nan
-            rows.append(about | {"rank_correlation": correlation, "overlap": both / smaller})
-    return pd.DataFrame(rows).set_index(["patch", "label", "methods"])
+    cells = {method: own_maps(one, labels, method).values.reshape(len(patches), -1) for method, one in maps.items()}
+    strong = {method: own >= np.quantile(own, 1 - top, axis=1, keepdims=True) for method, own in cells.items()}
+    tables = []
+    for one, two in combinations(maps, 2):
+        smaller = np.minimum(strong[one].sum(axis=1), strong[two].sum(axis=1))
+        measures = {"rank_correlation": rank_correlation(cells[one], cells[two])}
+        measures["overlap"] = (strong[one] & strong[two]).sum(axis=1) / smaller
+        about = {"patch": patches, "label": labels, "methods": f"{one}, {two}"}
+        tables.append(pd.DataFrame(about | measures))
+    return pd.concat(tables).sort_index(kind="stable").set_index(["patch", "label", "methods"])
 
 
 def _check_same(first, other):

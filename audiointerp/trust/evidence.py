@@ -7,15 +7,21 @@ from tqdm import tqdm
 
 from ..datasets.synthetic.evidence import evidence_mask
 from ..errors import MissingDataError
+from ..evaluation.metrics import ratio_interval
 from ..layers.filters import feature_maps
 from ..maps.deconvolution import deconvolve
+from .methods import own_maps
+
+SCORES = ("hit", "mass", "top")
+CELLS = ("time", "frequency")
 
 
 def evidence_score(maps, clips):
     """How far maps point at the evidence of synthetic sounds, patch by patch.
 
-    Only positive values count. An even map has `mass` equal to `area`, and a peak placed at random hits as often as
-    `area` says. Cells of `faint` sounds, which come with the evidence without being part of it, count neither way.
+    Only positive values count. An even map has `mass` and `top` equal to `area`, and a peak placed at random hits as
+    often as `area` says. Cells of `faint` sounds, which come with the evidence without being part of it, count neither
+    way.
 
     Parameters
     ----------
@@ -29,34 +35,93 @@ def evidence_score(maps, clips):
     -------
     pandas.DataFrame
         Indexed by `patch` and the map's other dimensions, such as `label`: `hit` (whether the strongest cell lies in
-        the evidence), `mass` (share of the map's sum that lies there) and `area` (share of the cells that do). `hit`
-        and `mass` are NaN for maps without a positive value that counts.
+        the evidence: the pointing game), `mass` (share of the map's sum that lies there: relevance mass accuracy),
+        `top` (share of the strongest cells, as many as the evidence has, that lie there: relevance rank accuracy) and
+        `area` (share of the cells that do). Of cells that are equally strong, the share inside counts. The first three
+        are NaN for maps without a positive value that counts, `top` also where the patch holds no evidence.
 
     Raises
     ------
     MissingDataError
         If the clips have no evidence, or the maps do not say which clip and when they are of.
     """
-    if "evidence" not in clips:
-        raise MissingDataError("the clip table has no column evidence: only synthetic sounds know where theirs lies.")
-    absent = [name for name in ("clip", "start", "time", "frequency") if name not in maps.coords]
-    if absent or not set(maps["clip"].values.tolist()) <= set(clips.index):
-        found = f"lack {', '.join(absent)}" if absent else "are of clips that the table does not hold"
-        raise MissingDataError(f"the maps {found}. Give maps as explain returns them, and the table of their clips.")
-    inside = _cells_in(clips["evidence"], maps)
-    cells = ("time", "frequency")
-    counted = inside | ~_cells_in(clips["faint"], maps) if "faint" in clips else xr.ones_like(inside)
+    inside, counted = _evidence_in(maps, clips)
     positive = maps.clip(min=0).where(counted).astype(np.float64)
-    total, peak = positive.sum(cells), positive.max(cells)
+    total, peak = positive.sum(CELLS), positive.max(CELLS)
     some = total > 0
     strongest = (positive == peak) & counted
-    hit = (strongest & inside).sum(cells) / strongest.sum(cells)  # of cells that are equally strong, the share inside
-    mass = positive.where(inside).sum(cells) / total.where(some)
-    area = inside.sum(cells) / counted.sum(cells)
-    table = {"hit": hit.where(some), "mass": mass, "area": area.broadcast_like(hit)}
-    index = [dim for dim in maps.dims if dim not in cells]
+    hit = (strongest & inside).sum(CELLS) / strongest.sum(CELLS)
+    mass = positive.where(inside).sum(CELLS) / total.where(some)
+    top = xr.apply_ufunc(_top_share, positive, inside, input_core_dims=[CELLS, CELLS], vectorize=True)
+    area = inside.sum(CELLS) / counted.sum(CELLS)
+    table = {"hit": hit.where(some), "mass": mass, "top": top.where(some), "area": area.broadcast_like(hit)}
+    index = [dim for dim in maps.dims if dim not in CELLS]
     columns = {name: values.transpose(*index).reset_coords(drop=True).to_series() for name, values in table.items()}
     return pd.DataFrame(columns)
+
+
+def evidence_summary(maps, clips, *, confidence=0.95, seed=0):
+    """How far each method points at the evidence of each class, beside chance and beside the best that can be.
+
+    Each patch counts with the map of its true class, unless it holds no evidence or the map has no positive value.
+
+    Parameters
+    ----------
+    maps : dict of xarray.DataArray [patch, label, time (s), frequency (Hz)]
+        By method, as `explain` gives them, of all true classes. Two more are added: "random" (`random_maps`) and
+        "oracle" (the evidence itself).
+    clips : pandas.DataFrame
+        Their clip table, with `evidence`.
+    confidence : float
+    seed : int
+        For the random maps and the clips drawn.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by `method`, `label` (each class, and "all classes") and `measure` ("hit", "mass", "top": see
+        `evidence_score`): `score` and `area`, means over patches; `ratio`, the one over the other, 1 by chance; `low`
+        and `high`, its interval, clips drawn with replacement; `clips` and `patches`, how many there were.
+
+    Raises
+    ------
+    MissingDataError
+        As `evidence_score`, and if the maps do not know the patches' true classes.
+    UnknownLabelError
+        If a method has no map of a true class.
+    """
+    maps = dict(maps)
+    own = {}
+    for method, one in maps.items():
+        if "true" not in one.coords:
+            raise MissingDataError(f"the maps of {method} do not know the true classes. Give them as explain does.")
+        own[method] = own_maps(one, one["true"].values, method)
+    first = next(iter(own.values()))
+    own |= {"random": random_maps(first, seed=seed), "oracle": oracle_maps(first, clips)}
+    rows = []
+    for method, one in own.items():
+        table = evidence_score(one, clips).assign(clip=one["clip"].values, label=one["true"].values)
+        table = table[table["area"] > 0].dropna()
+        for label, part in [*table.groupby("label"), ("all classes", table)]:
+            for measure in SCORES:
+                ratio, low, high = ratio_interval(
+                    part[measure], part["area"], part["clip"], confidence=confidence, seed=seed
+                )
+                about = {"method": method, "label": label, "measure": measure, "score": part[measure].mean()}
+                about |= {"area": part["area"].mean(), "ratio": ratio, "low": low, "high": high}
+                rows.append(about | {"clips": part["clip"].nunique(), "patches": len(part)})
+    return pd.DataFrame(rows).set_index(["method", "label", "measure"])
+
+
+def random_maps(maps, *, seed=0):
+    """Maps that know nothing, of the same patches, classes and cells: each cell a number from 0 to 1, drawn evenly."""
+    return maps.copy(data=np.random.default_rng(seed).uniform(size=maps.shape).astype(np.float32))
+
+
+def oracle_maps(maps, clips):
+    """Maps that know all, of the same patches, classes and cells: 1 in the evidence of a clip table, 0 elsewhere."""
+    inside = _evidence_in(maps, clips)[0].broadcast_like(maps).transpose(*maps.dims)
+    return maps.copy(data=inside.values.astype(np.float32))
 
 
 def filter_evidence(network, patches, clips, layer, *, filters=None, most=10, progress=True):
@@ -83,8 +148,8 @@ def filter_evidence(network, patches, clips, layer, *, filters=None, most=10, pr
     Returns
     -------
     pandas.DataFrame [filters]
-        `hit`, `mass` and `area`, means over the filter's patches (see `evidence_score`), and `patches`, their number.
-        A filter that answers to none has no scores.
+        `hit`, `mass`, `top` and `area`, means over the filter's patches (see `evidence_score`), and `patches`, their
+        number. A filter that answers to none has no scores.
 
     Raises
     ------
@@ -98,12 +163,34 @@ def filter_evidence(network, patches, clips, layer, *, filters=None, most=10, pr
         own = strongest.sel(filter=number).to_series()
         own = pd.DataFrame({"value": own.to_numpy(), "clip": patches.clip}).query("value > 0")
         own = own.sort_values("value", ascending=False, kind="stable").drop_duplicates("clip").head(most)
-        scores = pd.DataFrame(columns=["hit", "mass", "area"], dtype=float)
+        scores = pd.DataFrame(columns=[*SCORES, "area"], dtype=float)
         if len(own):
             back = deconvolve(network, patches[own.index.to_numpy()], layer, number, keep=1, progress=False)
             scores = evidence_score(back, clips)
         rows[number] = {**scores.mean(), "patches": len(own)}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("filter")
+
+
+def _evidence_in(maps, clips):
+    """Which cells lie in the evidence, and which count [patch, time, frequency]; an error if it cannot be told."""
+    if "evidence" not in clips:
+        raise MissingDataError("the clip table has no column evidence: only synthetic sounds know where theirs lies.")
+    absent = [name for name in ("clip", "start", *CELLS) if name not in maps.coords]
+    if absent or not set(maps["clip"].values.tolist()) <= set(clips.index):
+        found = f"lack {', '.join(absent)}" if absent else "are of clips that the table does not hold"
+        raise MissingDataError(f"the maps {found}. Give maps as explain returns them, and the table of their clips.")
+    inside = _cells_in(clips["evidence"], maps)
+    return inside, inside | ~_cells_in(clips["faint"], maps) if "faint" in clips else xr.ones_like(inside)
+
+
+def _top_share(values, inside):
+    """Of the strongest values, as many as there are cells inside, the share inside; NaN values do not count."""
+    count = inside.sum()
+    if not count:
+        return np.nan
+    least = np.partition(np.where(np.isnan(values), -1, values), -count, axis=None).reshape(-1)[-count]
+    above, equal = values > least, values == least
+    return ((above & inside).sum() + (count - above.sum()) * (equal & inside).sum() / equal.sum()) / count
 
 
 def _cells_in(boxes, maps):

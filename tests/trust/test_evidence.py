@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from audiointerp.errors import MissingDataError
+from audiointerp.errors import MissingDataError, UnknownLabelError
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
-from audiointerp.trust.evidence import evidence_score, filter_evidence
+from audiointerp.trust.evidence import evidence_score, evidence_summary, filter_evidence, oracle_maps
 
 TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
 
@@ -37,16 +37,26 @@ def test_evidence_by_hand(clips):
     values[1, 0, :, 3] = 1
     table = evidence_score(placed(values), clips)
     assert table.index.names == ["patch", "label"]
-    assert table.loc[(11, "a")].tolist() == [1, 0.75, 4 / 20]
-    assert table.loc[(11, "b")].tolist() == pytest.approx([0, 1 / 3, 4 / 20])
-    assert table.loc[(12, "a")].tolist() == [1, 1, 5 / 20]
-    assert table.loc[(12, "b")][["hit", "mass"]].isna().all()
+    # The four strongest cells: one inside, one outside, and two of 18 that are 0, three of them inside.
+    assert table.loc[(11, "a")].tolist() == pytest.approx([1, 0.75, (1 + 2 * 3 / 18) / 4, 4 / 20])
+    assert table.loc[(11, "b")].tolist() == pytest.approx([0, 1 / 3, (1 + 2 * 3 / 18) / 4, 4 / 20])
+    assert table.loc[(12, "a")].tolist() == [1, 1, 1, 5 / 20]
+    assert table.loc[(12, "b")][["hit", "mass", "top"]].isna().all()
+
+
+def test_top_cells_are_those_that_sorting_finds(rng, clips):
+    values = rng.uniform(size=(2, 2, 5, 4))
+    table = evidence_score(placed(values), clips)
+    strongest = np.argsort(values[0, 1].ravel())[-4:]
+    expected = np.isin(strongest, [1 * 4 + 1, 1 * 4 + 2, 2 * 4 + 1, 2 * 4 + 2]).mean()
+    assert table.loc[(11, "b"), "top"] == pytest.approx(expected)
 
 
 def test_even_map_has_what_chance_gives(clips):
     table = evidence_score(placed(np.ones((2, 2, 5, 4))), clips)
     np.testing.assert_allclose(table["mass"], table["area"])
     np.testing.assert_allclose(table["hit"], table["area"])
+    np.testing.assert_allclose(table["top"], table["area"])
 
 
 def test_random_peaks_hit_as_often_as_the_area_says(rng, clips):
@@ -66,10 +76,55 @@ def test_faint_cells_count_neither_way(clips):
     values = np.zeros((2, 2, 5, 4))
     values[0, 0, 3, 1], values[0, 0, 1, 1], values[0, 0, 0, 0] = 9, 1, 1
     table = evidence_score(placed(values), clips)
-    assert table.loc[(11, "a")].tolist() == [0.5, 0.5, 4 / 16]
+    assert table.loc[(11, "a")].tolist() == pytest.approx([0.5, 0.5, (1 + 2 * 3 / 14) / 4, 4 / 16])
     values = np.zeros((2, 2, 5, 4))
     values[0, 0, 3, 1] = 9
     assert evidence_score(placed(values), clips).loc[(11, "a")][["hit", "mass"]].isna().all()
+
+
+def many(rng, values=None, n=60):
+    """Maps of many patches, two a clip, each clip with a box of its own, and their clip table."""
+    time, frequency = np.arange(12) * 0.1, np.arange(1, 9) * 100.0
+    starts, lows = rng.integers(0, 6, n // 2) * 0.1, rng.integers(1, 5, n // 2) * 100.0
+    boxes = [[(a - 0.01, a + 0.41, low - 1, low + 201)] for a, low in zip(starts, lows, strict=True)]
+    true = np.where(np.arange(n) // 2 % 2, "a", "b")
+    coords = {"patch": np.arange(n), "clip": ("patch", np.arange(n) // 2), "start": ("patch", np.zeros(n))}
+    coords |= {"true": ("patch", true), "label": ["b", "a"], "time": time, "frequency": frequency}
+    values = rng.normal(size=(n, 2, 12, 8)) if values is None else values
+    return xr.DataArray(values, coords, ("patch", "label", "time", "frequency")), pd.DataFrame({"evidence": boxes})
+
+
+def test_summary_of_maps_that_know_nothing_and_of_those_that_know_all(rng):
+    maps, clips = many(rng)
+    table = evidence_summary({"even": xr.ones_like(maps), "noise": maps}, clips)
+    np.testing.assert_allclose(table.loc["even", ["ratio", "low", "high"]], 1)
+    random = table.loc[("random", "all classes")]
+    assert (random.loc[["mass", "top"], "ratio"] - 1).abs().max() < 0.05
+    assert random.loc["hit", "low"] < 1 < random.loc["hit", "high"]
+    assert (table.loc["oracle", "score"] == 1).all()
+    np.testing.assert_allclose(table.loc["oracle", "ratio"], 1 / table.loc["oracle", "area"])
+    assert table["score"].max() == 1
+    assert (table.loc[("noise", "all classes"), ["clips", "patches"]] == [30, 60]).all(axis=None)
+    assert (table.loc[("noise", "a"), ["clips", "patches"]] == [15, 30]).all(axis=None)
+
+
+def test_summary_takes_the_map_of_the_true_class(rng):
+    maps, clips = many(rng)
+    known = oracle_maps(maps, clips)
+    known = known.where(known["label"] == known["true"], 1 - known)
+    table = evidence_summary({"own": known}, clips)
+    assert (table.loc["own", "score"] == 1).all()
+    with pytest.raises(UnknownLabelError, match=r"'a'.*of own are of b"):
+        evidence_summary({"own": known.sel(label=["b"])}, clips)
+    with pytest.raises(MissingDataError, match="own do not know the true classes"):
+        evidence_summary({"own": known.drop_vars("true")}, clips)
+
+
+def test_patches_without_evidence_do_not_count(rng):
+    maps, clips = many(rng)
+    clips.at[3, "evidence"] = []
+    table = evidence_summary({"noise": maps}, clips)
+    assert table.loc[("noise", "all classes", "mass"), ["clips", "patches"]].tolist() == [29, 58]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,74 @@
+"""Methods to be judged, and their maps of one class a patch."""
+
+import numpy as np
+import xarray as xr
+from scipy import stats
+
+from ..errors import MissingDataError, UnknownLabelError
+from ..maps.methods import explain
+from ..networks.head import check_patches, label_index, labels_of
+from ..networks.running import scores_of
+
+CHUNK = 256  # patches whose maps of all classes are in memory at a time
+
+
+def named_methods(methods):
+    """(method, options) by name; each is the name of a method, or a pair of it and its own options."""
+    pairs = [(each, {}) if isinstance(each, str) else (each[0], dict(each[1])) for each in methods]
+    named = {}
+    for method, options in pairs:
+        own = ", ".join(f"{option}={value}" for option, value in options.items())
+        named[f"{method} ({own})" if own else method] = method, options
+    if not named:
+        raise ValueError("methods is empty: name at least one, as in ['gradcam', ('occlusion', {'fill': 'silence'})].")
+    return named
+
+
+def own_labels(network, patches, labels=None, **options):
+    """Class of each patch whose map is judged [n]: those given, or the predicted ones; options of `scores_of`."""
+    if len(patches) == 0:
+        raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
+    check_patches(network, patches)
+    if labels is None:
+        scores = scores_of(network, patches.data, **options)
+        return np.array(labels_of(network), dtype=object)[scores.argmax(axis=1)]
+    labels = np.asarray([labels] * len(patches) if isinstance(labels, str) else list(labels), dtype=object)
+    if len(labels) != len(patches):
+        raise ValueError(f"{len(labels)} labels for {len(patches)} patches: expected one a patch.")
+    for label in set(labels):
+        label_index(network, label)
+    return labels
+
+
+def own_maps(maps, labels, name="the method"):
+    """The map of each patch's own class [patch, time, frequency], from maps of several classes."""
+    if "label" not in maps.dims:
+        return maps.transpose("patch", "time", "frequency")
+    labels = np.asarray(labels, dtype=str)
+    if len(labels) != maps.sizes["patch"]:
+        raise ValueError(f"{len(labels)} labels for {maps.sizes['patch']} patches: expected one a patch.")
+    known = maps["label"].values.astype(str)
+    if unknown := sorted(set(labels) - set(known)):
+        raise UnknownLabelError(f"label {unknown[0]!r}: the maps of {name} are of {', '.join(known)}.")
+    maps = maps.transpose("patch", "label", "time", "frequency")
+    own = maps.values[np.arange(len(labels)), [list(known).index(label) for label in labels]]
+    return maps.isel(label=0, drop=True).copy(data=own)
+
+
+def explain_own(network, patches, method, options, labels, **common):
+    """Maps of a method, upsampled, of each patch's own class [patch, time, frequency]; `common` are of `explain`."""
+    parts = []
+    for start in range(0, len(patches), CHUNK):
+        part, own = patches[start : start + CHUNK], labels[start : start + CHUNK]
+        asked = [label for label in labels_of(network) if label in set(own)]
+        parts.append(own_maps(explain(network, part, method, labels=asked, **common, **options), own, method))
+    return xr.concat(parts, "patch")
+
+
+def rank_correlation(one, two):
+    """Spearman's correlation of each row of two arrays [n, cells]; NaN where a row is constant or not a number."""
+    ranks = [stats.rankdata(np.asarray(each, np.float64), axis=1, nan_policy="propagate") for each in (one, two)]
+    one, two = (each - each.mean(axis=1, keepdims=True) for each in ranks)
+    spread = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spread > 0, (one * two).sum(axis=1) / spread, np.nan)
