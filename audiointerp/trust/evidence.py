@@ -110,7 +110,7 @@ def evidence_summary(maps, clips, *, confidence=0.95, seed=0):
                 about = {"method": method, "label": label, "measure": measure, "score": part[measure].mean()}
                 about |= {"area": part["area"].mean(), "ratio": ratio, "low": low, "high": high}
                 rows.append(about | {"clips": part["clip"].nunique(), "patches": len(part)})
-    return pd.DataFrame(rows).set_index(["method", "label", "measure"])
+    return pd.DataFrame(rows).set_index(["method", "label", "measure"]).sort_index()
 
 
 def random_maps(maps, *, seed=0):

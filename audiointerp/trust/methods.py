@@ -30,14 +30,18 @@ def own_labels(network, patches, labels=None, **options):
         raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
     if labels is None:
-        scores = scores_of(network, patches.data, **options)
-        return np.array(labels_of(network), dtype=object)[scores.argmax(axis=1)]
+        return answers_of(network, patches.data, **options)
     labels = np.asarray([labels] * len(patches) if isinstance(labels, str) else list(labels), dtype=object)
     if len(labels) != len(patches):
         raise ValueError(f"{len(labels)} labels for {len(patches)} patches: expected one a patch.")
     for label in set(labels):
         label_index(network, label)
     return labels
+
+
+def answers_of(network, data, **options):
+    """Predicted class of each patch [n]; options of `scores_of`."""
+    return np.array(labels_of(network), dtype=object)[scores_of(network, data, **options).argmax(axis=1)]
 
 
 def own_maps(maps, labels, name="the method"):
@@ -49,7 +53,7 @@ def own_maps(maps, labels, name="the method"):
         raise ValueError(f"{len(labels)} labels for {maps.sizes['patch']} patches: expected one a patch.")
     known = maps["label"].values.astype(str)
     if unknown := sorted(set(labels) - set(known)):
-        raise UnknownLabelError(f"label {unknown[0]!r}: the maps of {name} are of {', '.join(known)}.")
+        raise UnknownLabelError(f"label {str(unknown[0])!r}: the maps of {name} are of {', '.join(known)}.")
     maps = maps.transpose("patch", "label", "time", "frequency")
     own = maps.values[np.arange(len(labels)), [list(known).index(label) for label in labels]]
     return maps.isel(label=0, drop=True).copy(data=own)

@@ -1,0 +1,120 @@
+"""Sanity: maps of a network whose layers are randomised must fall apart."""
+
+import numpy as np
+import pandas as pd
+
+from ..networks.graph import calls
+from ..networks.saving import copy_of, finalised
+from .methods import explain_own, named_methods, own_labels, rank_correlation
+
+
+def parameter_randomization(
+    network,
+    patches,
+    methods,
+    *,
+    labels=None,
+    depths=4,
+    precision="auto",
+    seed=0,
+    batch_size=None,
+    cache=True,
+    progress=True,
+):
+    """Rank correlation of maps with those of the same network, its layers randomised from the top down.
+
+    A map that stays as it was does not show what the network has learned. Layers are randomised by `randomized`, one
+    after another from the one nearest to the output; maps are made at a few depths, evenly spread from that layer alone
+    to all of them, of the class that the whole network is asked for.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    methods : sequence of str or (str, dict)
+        Names of methods, or pairs of a name and its options, as ``("occlusion", {"fill": "silence"})``.
+    labels : sequence of str [n] or str, optional
+        The class of each patch; by default the one that the network predicts.
+    depths : int
+        1 for full randomisation only.
+    precision : {"auto", "float32", "bfloat16"}
+    seed : int
+        For the layers, and methods that draw random numbers.
+    batch_size : int, optional
+    cache, progress : bool
+
+    Returns
+    -------
+    pandas.DataFrame [methods * depths * n]
+        `method`, `layers` (how many are randomised), `layer` (the lowest of them), `patch`, `clip`, `label`,
+        `rank_correlation` (Spearman's, over all cells; NaN where a map is the same everywhere).
+
+    Raises
+    ------
+    ValueError
+        If `depths` is out of range or there are no methods.
+    PatchShapeError, UnknownLabelError, MissingDataError
+
+    References
+    ----------
+    Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (cascading randomisation).
+    """
+    layers = _weighted(network)
+    if not 1 <= depths <= len(layers):
+        raise ValueError(f"depths={depths!r}: expected 1 to {len(layers)}, as many as there are layers with weights.")
+    methods = named_methods(methods)
+    run = {"precision": precision, "batch_size": batch_size, "progress": progress}
+    labels = own_labels(network, patches, labels, **run)
+    run |= {"seed": seed, "cache": cache}
+    whole = {name: explain_own(network, patches, *method, labels, **run) for name, method in methods.items()}
+    tables = []
+    for count in np.unique(np.round(np.linspace(len(layers), 1, depths)).astype(int)):
+        changed = randomized(network, int(count), seed=seed)
+        for name, method in methods.items():
+            own = explain_own(changed, patches, *method, labels, **run)
+            about = {"method": name, "layers": count, "layer": layers[count - 1].name, "patch": patches.table.index}
+            about |= {"clip": patches.clip, "label": labels}
+            cells = (each.values.reshape(len(patches), -1) for each in (whole[name], own))
+            tables.append(pd.DataFrame(about | {"rank_correlation": rank_correlation(*cells)}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def randomized(network, layers=None, *, seed=0):
+    """A copy of a network whose last layers with weights are randomised.
+
+    The values of each array of weights are shuffled: unlike values drawn anew they keep the layer's scale, whatever it
+    was trained to, so that what the network gives neither vanishes nor overflows and the maps fall apart for the right
+    reason. A layer's values are the same however many layers are randomised.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Left as it is.
+    layers : int, optional
+        How many, from the output on; all by default. A network inside the network is one layer.
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+
+    Raises
+    ------
+    ValueError
+        If there are fewer layers with weights.
+    """
+    copy = copy_of(network)
+    weighted = _weighted(copy)
+    layers = len(weighted) if layers is None else layers
+    if not 0 <= layers <= len(weighted):
+        raise ValueError(f"layers={layers!r}: network '{network.name}' has {len(weighted)} layers with weights.")
+    rng = np.random.default_rng(seed)
+    for layer in weighted[:layers]:
+        layer.set_weights([rng.permuted(values.ravel()).reshape(values.shape) for values in layer.get_weights()])
+    return finalised(copy)
+
+
+def _weighted(network):
+    """Layers with weights, the one nearest to the output first; a layer that is called twice stands where it ends."""
+    layers = {id(call.layer): call.layer for call in reversed(calls(network)) if call.layer.weights}
+    return list(layers.values())

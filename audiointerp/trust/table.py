@@ -1,0 +1,112 @@
+"""One table a network: methods by measures."""
+
+import numpy as np
+import pandas as pd
+
+from ..evaluation.metrics import ratio_interval
+from .evidence import SCORES, evidence_score
+from .faithfulness import faithfulness_areas, faithfulness_curves
+from .methods import explain_own, named_methods, own_labels, rank_correlation
+from .sanity import parameter_randomization
+from .stability import map_stability
+
+
+def trust_table(
+    network,
+    patches,
+    methods=("gradcam", "lime", "occlusion"),
+    *,
+    clips=None,
+    labels=None,
+    most=24,
+    fill="mean",
+    confidence=0.95,
+    precision="auto",
+    seed=0,
+    batch_size=None,
+    cache=True,
+    progress=True,
+):
+    """What each method's maps are worth for one network, measure by measure.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+        Best those that it was not trained on.
+    methods : sequence of str or (str, dict)
+        Names of methods, or pairs of a name and its options, as ``("occlusion", {"fill": "silence"})``.
+    clips : pandas.DataFrame, optional
+        Clip table with `evidence`, where it is known. Patches count whose judged class is their true one.
+    labels : sequence of str [n] or str, optional
+        The class of each patch; by default the one that the network predicts.
+    most : int
+        Patches for randomization and stability, which need maps anew several times; spread evenly over the set.
+    fill : {"mean", "silence"} or float
+        What cells become that deletion hides. A method that hides with the same has a small advantage.
+    confidence : float
+        Of the intervals, for which clips are drawn with replacement.
+    precision : {"auto", "float32", "bfloat16"}
+    seed : int
+    batch_size : int, optional
+    cache : bool
+        Keep maps and curves, and serve them from the cache: what was stopped goes on from there.
+    progress : bool
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by `method` and `measure`: `value`, `low`, `high`, `better` ("higher" or "lower"), `clips`, `patches`.
+        Measures are "evidence hit", "evidence mass" and "evidence top" (times what the area would give, see
+        `evidence_summary`; 1 by chance), "deletion" and "insertion" (area by which the curve is better than those of
+        random orders; 0 by chance), "randomization" (rank correlation with the map of the network with all layers
+        randomised), "stability" (rank correlation with maps of shifted and noisy patches) and "agreement" (rank
+        correlation with the other methods, if there are any).
+
+    Raises
+    ------
+    ValueError
+        If there are no methods or `most` is below 1.
+    PatchShapeError, UnknownLabelError, MissingDataError
+
+    Examples
+    --------
+    >>> trust_table(network, patches[::7])["value"].unstack("measure").round(2)  # doctest: +SKIP
+    """
+    methods = named_methods(methods)
+    if most < 1:
+        raise ValueError(f"most={most!r}: expected at least 1 patch.")
+    run = {"precision": precision, "batch_size": batch_size, "progress": progress}
+    labels = own_labels(network, patches, labels, **run)
+    run |= {"seed": seed, "cache": cache}
+    maps = {name: explain_own(network, patches, *method, labels, **run) for name, method in methods.items()}
+    cells = {name: own.values.reshape(len(patches), -1) for name, own in maps.items()}
+    few = np.unique(np.linspace(0, len(patches) - 1, min(most, len(patches))).round().astype(int))
+    again = network, patches[few], list(methods.values())
+    areas = faithfulness_areas(faithfulness_curves(network, patches, maps, labels=labels, fill=fill, **run))
+    random = parameter_randomization(*again, labels=labels[few], depths=1, **run).set_index("method")
+    stable = map_stability(*again, labels=labels[few], **run).set_index("method")
+
+    rows = []
+    for name, own in maps.items():
+        found = {}
+        if clips is not None:
+            right = labels == patches.label
+            known = evidence_score(own[right], clips).assign(clip=patches.clip[right])
+            known = known[known["area"] > 0].dropna()
+            found |= {f"evidence {each}": (known[each], known["area"], known["clip"]) for each in SCORES}
+        gains = areas.loc[name]
+        found |= {each: (gains[f"{each}_gain"], 1, gains["clip"]) for each in ("deletion", "insertion")}
+        for measure, table in (("randomization", random), ("stability", stable)):
+            part = table.loc[[name]].dropna()
+            found[measure] = part["rank_correlation"], 1, part["clip"]
+        if len(maps) > 1:
+            others = [rank_correlation(cells[name], cells[other]) for other in maps if other != name]
+            mean = np.mean(others, axis=0)
+            found["agreement"] = mean[~np.isnan(mean)], 1, patches.clip[~np.isnan(mean)]
+        for measure, (above, below, clip) in found.items():
+            value, low, high = ratio_interval(above, below, clip, confidence=confidence, seed=seed)
+            better = "lower" if measure == "randomization" else "higher"
+            about = {"method": name, "measure": measure, "value": value, "low": low, "high": high, "better": better}
+            rows.append(about | {"clips": len(set(clip)), "patches": len(clip)})
+    return pd.DataFrame(rows).set_index(["method", "measure"])
