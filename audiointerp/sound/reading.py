@@ -11,9 +11,12 @@ import soundfile
 from tqdm import tqdm
 
 from ..errors import AudioRepairWarning, UnreadableAudioError
+from .containers import UNKNOWN, parts_of
 
 LOWEST_RATE = 2_000  # Hz; below it the lowest mel bands are empty too
 LONGEST = 600.0  # seconds
+STREAMED = 2**48  # frames; headers of streams say at least so many, where nobody knew
+SMALL_BLOCK = 1024
 CANCELLED = 0.1  # of the channels' power; unrelated channels leave half of it in their mean, equal ones all
 
 
@@ -21,6 +24,7 @@ def read_audio(path, sample_rate=16_000, *, channel=None, max_seconds=LONGEST):
     """Read a sound file as a mono waveform.
 
     Any format of libsndfile (wav, ogg, flac, mp3, …). Another sample rate is converted.
+    Files are decoded to their end, whatever their header says of their length, and joined ones one after another.
     What had to be repaired is said in a warning: samples that are not numbers become 0, a file that ends before
     its header says is used as far as it goes, a silent file stays silent. So are channels that cancel each other.
 
@@ -158,6 +162,57 @@ def report_unreadable(failures, total, on_error):
     warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)
 
 
+class _Stream(soundfile.SoundFile):
+    """A sound file that is read to its end: what its header says of its length is not believed."""
+
+    def seekable(self):
+        return False
+
+
+def _samples(source, path, most, max_seconds, block=65_536):
+    """Samples (n, channels) of one sound file, their rate in Hz, and whether they end before its header says.
+
+    At most `most` seconds are accepted. What is decoded before an error counts: it is told by reading small blocks.
+    """
+    source.seek(0)
+    with _Stream(source) as file:
+        rate, promised, read, blocks, broken = file.samplerate, file.frames, 0, [], False
+        if rate < LOWEST_RATE:
+            raise UnreadableAudioError(
+                f"{short(path)}: its header says {rate} samples a second; at least {LOWEST_RATE} are needed. "
+                "Export it again as 16 kHz or 44.1 kHz WAV."
+            )
+        known = promised < STREAMED
+        while not (too_long := max(read, promised if known else 0) > most * rate):
+            try:
+                blocks.append(file.read(block, dtype="float32", always_2d=True))
+            except soundfile.LibsndfileError:
+                if block > SMALL_BLOCK:
+                    return _samples(source, path, most, max_seconds, SMALL_BLOCK)
+                if not read:
+                    raise
+                broken = True
+                break
+            read += len(blocks[-1])
+            if not len(blocks[-1]):
+                break
+        if too_long:
+            long = f"{promised / rate / 60:.1f} minutes long" if known else "longer than that"
+            raise UnreadableAudioError(
+                f"{short(path)}: {long}, at most {max_seconds / 60:.1f} minutes are accepted. "
+                "Cut it to the part of interest, or raise max_seconds."
+            )
+        missing = any(there < said < UNKNOWN for said, there in _sizes(file.extra_info))
+        samples = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
+        return samples, rate, broken or missing or (known and read < promised)
+
+
+def _sizes(log):
+    """Sizes of a file by its header and as they are, where libsndfile's log says that they differ."""
+    found = re.findall(r"^\s*(?:SSND|Data Size|Riff size|riff)\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
+    return [(int(said), int(there)) for said, there in found]
+
+
 def _decode(path, max_seconds):
     """Samples (n, channels), their rate in Hz, and what had to be repaired."""
     if not path.is_file():
@@ -165,33 +220,32 @@ def _decode(path, max_seconds):
     size = path.stat().st_size
     if size == 0:
         raise UnreadableAudioError(f"{short(path)}: no audio frames (file is 0 bytes). Remove it or download it again.")
+    notes, parts = [], []
     try:
-        with soundfile.SoundFile(path) as file:
-            rate, promised, log = file.samplerate, file.frames, file.extra_info
-            if rate < LOWEST_RATE:
-                raise UnreadableAudioError(
-                    f"{short(path)}: its header says {rate} samples a second; at least {LOWEST_RATE} are needed. "
-                    "Export it again as 16 kHz or 44.1 kHz WAV."
-                )
-            if promised > max_seconds * rate:
-                raise UnreadableAudioError(
-                    f"{short(path)}: {promised / rate / 60:.1f} minutes long, at most {max_seconds / 60:.1f} minutes "
-                    "are accepted. Cut it to the part of interest, or raise max_seconds."
-                )
-            most = -1 if np.isinf(max_seconds) else int(max_seconds * rate) + 1
-            samples = file.read(most, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
+        # Under its number: by a name such as .raw soundfile would take it for what it is not.
+        with path.open("rb") as named, open(named.fileno(), "rb", closefd=False) as file:
+            sources, cut = parts_of(file)
+            for source in sources:
+                most = max_seconds - sum(len(part) for part, _ in parts) / (parts[0][1] if parts else 1)
+                samples, rate, ends_early = _samples(source, path, most, max_seconds)
+                if parts and (rate, samples.shape[1]) != (parts[0][1], parts[0][0].shape[1]):
+                    notes.append(f"joined files of unlike rate or channels: only the first {len(parts)} are read")
+                    break
+                parts.append((samples, rate))
+                cut = cut or ends_early
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise UnreadableAudioError(
             f"{short(path)}: not readable as audio ({size} bytes; {error}). "
             "Expected wav, ogg, flac or mp3: remove it, download it again, or convert it."
         ) from error
+    samples, rate = np.concatenate([part for part, _ in parts]), parts[0][1]
     if len(samples) == 0:
         raise UnreadableAudioError(
             f"{short(path)}: no audio frames (file is {size} bytes). Remove it or download it again."
         )
-    notes = []
-    shortfall = re.search(r"^\s*data\s*:\s*(\d+) \(should be (\d+)\)", log, re.MULTILINE)
-    if len(samples) < promised or (shortfall and int(shortfall[1]) > int(shortfall[2])):
+    if len(parts) > 1:
+        notes.append(f"{len(parts)} sound files joined in one: read one after another")
+    if cut:
         notes.append(f"truncated: ends before its header says; its first {len(samples) / rate:.2f} s are used")
     bad = ~np.isfinite(samples)
     if bad.mean() > 0.5:
