@@ -6,7 +6,7 @@ import pkgutil
 from pathlib import Path
 
 from ..errors import MissingDataError
-from .clips import from_folder
+from .clips import URBANSOUND, from_folder, from_urbansound_layout
 
 # Name → "module:function", imported when asked for.
 DATASETS = {
@@ -24,7 +24,8 @@ def load(name, **options):
     Parameters
     ----------
     name : str or path
-        One of `DATASETS`, a folder that holds one folder of sounds per class, or one in ESC-50's official layout.
+        One of `DATASETS`, a folder that holds one folder of sounds per class, or one in the official layout
+        of ESC-50 or UrbanSound8K.
     **options
         For the data set's own function. ``download`` and ``progress`` are taken by all: a folder of your own has
         nothing to download.
@@ -52,6 +53,8 @@ def load(name, **options):
         raise MissingDataError(f"{name}: neither a folder nor a data set. {known_names(name, DATASETS)}")
     if (folder / "meta" / "esc50.csv").is_file():
         return _call(pkgutil.resolve_name("audiointerp.datasets.esc:from_esc_layout"), name, options, folder)
+    if (folder / URBANSOUND).is_file():
+        return _call(from_urbansound_layout, name, options, folder)
     return _call(from_folder, name, options, folder)
 
 

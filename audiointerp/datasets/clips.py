@@ -32,6 +32,7 @@ _SPELLINGS = {
 
 _NOT_BY_NAME = {"RAW", "MAT4", "MAT5"}
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+URBANSOUND = Path("metadata", "UrbanSound8K.csv")
 _ESC_NAME = re.compile(r"(?P<fold>[1-9])-(?P<source>\d+)-[A-Z](-\d+)?")
 
 
@@ -72,9 +73,52 @@ def from_folder(folder):
         rows += _class_rows(class_folder)
     clips = pd.DataFrame(rows, columns=[*COLUMNS, "name"]).astype({"fold": "int64"})
     labels = sorted(clips["label"].unique())
+    if labels and all(re.fullmatch(r"fold[ _-]?\d+", label, re.IGNORECASE) for label in labels):
+        raise MissingDataError(
+            f"{folder}: {some(labels)} look like folds, not classes. Name the folder that also holds the table of the "
+            "clips (of UrbanSound8K the one above), or give each class a folder of its own."
+        )
     if len(labels) < 2:
         raise MissingDataError(_too_few_classes(folder, labels, class_folders, loose))
     return clips.sort_values(["label", "name"], kind="stable", ignore_index=True).drop(columns="name")
+
+
+def from_urbansound_layout(folder):
+    """Clip table of a folder in UrbanSound8K's official layout: ``metadata/UrbanSound8K.csv`` and ``audio/fold1`` …
+
+    Folds are the official ten; clips cut from one recording of Freesound (``fsID``) share a source.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Returns
+    -------
+    pandas.DataFrame [clips]
+
+    Raises
+    ------
+    MissingDataError
+        If the table cannot be read, or files that it names are not there.
+
+    References
+    ----------
+    Salamon, Jacoby & Bello, A dataset and taxonomy for urban sound research, ACM MM 2014.
+    """
+    folder = Path(folder).expanduser().resolve()
+    kinds = {"slice_file_name": str, "fsID": str, "fold": "int64", "class": str}
+    try:
+        table = pd.read_csv(folder / URBANSOUND, usecols=list(kinds), dtype=kinds)
+    except (OSError, ValueError) as error:
+        raise MissingDataError(
+            f"{folder / URBANSOUND}: not UrbanSound8K's table ({error}). Expected the columns {', '.join(kinds)}."
+        ) from error
+    paths = [folder / "audio" / f"fold{row.fold}" / row.slice_file_name for row in table.itertuples()]
+    absent = [path.name for path in paths if not path.is_file()]
+    if absent:
+        raise MissingDataError(f"{folder}/audio: {len(absent)} of {len(paths)} clips are not there: {some(absent)}.")
+    columns = {"path": list(map(str, paths)), "label": table["class"], "fold": table["fold"], "source": table["fsID"]}
+    return pd.DataFrame(columns).sort_values(["label", "path"], kind="stable", ignore_index=True)
 
 
 def count_labels(clips):

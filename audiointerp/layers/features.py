@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from ..datasets.feature_arrays import as_features
-from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError
+from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from ..networks.graph import layer_outputs
 from ..networks.head import check_patches, frontend_of
 from ..networks.running import outputs_of, run_waveforms
 from ..networks.saving import digest
 from ..networks.soundnet import HEADS, TRAINED_AT
-from ..sound.reading import file_digest, numbered
-from ..sound.waveforms import read_waveforms
+from ..sound.reading import LONGEST, file_digest, numbered, report_unreadable
+from ..sound.waveforms import try_waveforms
 from ..storage.cache import cached
 
 
@@ -64,7 +64,18 @@ def layer_table(network):
     return table.assign(**{f"{column} (ms)": 1000 * table[column] / rate for column in ("step", "field")})
 
 
-def layer_features(network, data, *, layers=None, over_time="mean", batch_size=None, cache=True, progress=True):
+def layer_features(
+    network,
+    data,
+    *,
+    layers=None,
+    over_time="mean",
+    on_error="raise",
+    max_seconds=LONGEST,
+    batch_size=None,
+    cache=True,
+    progress=True,
+):
     """What the layers of a network give for each clip.
 
     A network on patches is shown the sounding patches of each clip; every layer is averaged over the positions of a
@@ -83,6 +94,10 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=N
     over_time : {"mean", "flatten"}
         "flatten", for waveforms only, keeps every position: neuron by neuron at the first position, then at the next;
         positions behind a clip's end are 0.
+    on_error : {"raise", "skip"}
+        What to do with clips of a table that cannot be read: stop and list them, or leave them out with a warning.
+    max_seconds : float
+        Longest clip of a table that is accepted.
     batch_size : int, optional
         Patches a forward pass; chosen for the network by default. Waveforms are batched by their length.
     cache, progress : bool
@@ -100,7 +115,7 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=N
     MissingDataError
         If there are no clips or only silent ones, or flattened layers would be too large.
     UnreadableAudioError
-        If a clip cannot be read.
+        If clips cannot be read (all of them are named at once).
 
     Examples
     --------
@@ -113,18 +128,25 @@ def layer_features(network, data, *, layers=None, over_time="mean", batch_size=N
     if unknown or not layers:
         raise ValueError(f"layers {unknown}: the network '{network.name}' has {', '.join(known)}.")
     layers = [name for name in known if name in layers]
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
     if over_time not in ("mean", "flatten"):
         raise ValueError(f"over_time={over_time!r}: expected 'mean' or 'flatten'.")
     if len(data) == 0:
         raise MissingDataError("no clips: the table is empty. Check the folder, labels or split it came from.")
     if over_time == "flatten" and len(layers) > 1:  # how wide each is depends on the longest clip
-        options = {"over_time": over_time, "cache": cache, "progress": progress}
+        options = {"over_time": over_time, "on_error": on_error, "max_seconds": max_seconds}
+        options |= {"cache": cache, "progress": progress}
         return {name: layer_features(network, data, layers=[name], **options)[name] for name in layers}
     if isinstance(data, pd.DataFrame):
         clips = numbered(data)
         _check_waveforms(network)
-        key = [digest(network), *(file_digest(path) for path in clips["path"])]
-        values = _of_clips(key, network, clips, layers, over_time, progress, cache=cache)
+        key = [digest(network), *map(_digest_or_error, clips["path"]), on_error, max_seconds]
+        chosen = layers, over_time, on_error, max_seconds, progress
+        values, there, failures = _of_clips(key, network, clips, *chosen, cache=cache)
+        if len(there) < len(clips):
+            report_unreadable(failures, len(clips), on_error)
+        clips = clips.iloc[there]
     elif over_time == "mean":
         sounding = _sounding(network, data)
         clips = sounding.table.groupby("clip", sort=False).first()
@@ -168,9 +190,20 @@ def _check_waveforms(network):
         )
 
 
-@cached("features", version=1, ignore=("network", "clips", "progress"))
-def _of_clips(key, network, clips, layers, over_time, progress):
-    """As `_of_patches`, for a network on waveforms."""
-    waveforms = read_waveforms(clips, frontend_of(network), progress=progress)
+def _digest_or_error(path):
+    try:
+        return file_digest(path)
+    except UnreadableAudioError as error:
+        return str(error)
+
+
+@cached("features", version=2, ignore=("network", "clips", "progress"))
+def _of_clips(key, network, clips, layers, over_time, on_error, max_seconds, progress):
+    """As `_of_patches`, for a network on waveforms; with the rows of clips that could be read, and why others not."""
+    waveforms, failures = try_waveforms(clips, frontend_of(network), max_seconds, progress=progress)
+    there = [row for row, waveform in enumerate(waveforms) if waveform is not None]
+    if failures and (on_error == "raise" or not there):
+        report_unreadable(failures, len(clips), on_error)
+    waveforms = [waveforms[row] for row in there]
     outputs = {name: layer_outputs(network)[name] for name in layers}
-    return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress)
+    return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress), there, failures

@@ -207,7 +207,7 @@ def _read_all(paths, seconds, sound, picture, progress):
     return [read.get(path, silent)[0] for path in paths]
 
 
-@cached("clickable", version=1, ignore=("path",))
+@cached("clickable", version=2, ignore=("path",))
 def _media(digest, path, seconds, sound, picture):
     """Sound and picture of a file (kept under the fingerprint of its bytes), and what was repaired."""
     waveform, notes = read_with_notes(path, VGGISH.sample_rate)

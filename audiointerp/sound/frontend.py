@@ -8,7 +8,7 @@ import numpy as np
 from scipy import fft, signal
 
 from ..errors import UnreadableAudioError
-from .reading import read_with_notes
+from .reading import LONGEST, read_with_notes
 
 
 def hz_to_mel(frequency):
@@ -226,7 +226,7 @@ class WaveformFrontEnd:
     longest: int | None = None
     channel: int | None = 0
 
-    def read(self, path):
+    def read(self, path, *, max_seconds=LONGEST):
         """Waveform of a file between -1 and 1, cut or repeated to a length, and what had to be repaired.
 
         Returns
@@ -234,7 +234,7 @@ class WaveformFrontEnd:
         waveform : numpy.ndarray [samples], float32
         notes : list of str
         """
-        waveform, notes = read_with_notes(path, self.sample_rate, channel=self.channel)
+        waveform, notes = read_with_notes(path, self.sample_rate, channel=self.channel, max_seconds=max_seconds)
         return self.fit_length(waveform), notes
 
     def fit_length(self, waveform):

@@ -8,7 +8,7 @@ from scipy import ndimage
 from ..errors import MissingDataError, UnreadableAudioError
 from ..storage.cache import cached
 from .frontend import WaveformFrontEnd
-from .reading import file_digest, numbered, read_each, report_unreadable, short, warn_of_repairs
+from .reading import LONGEST, file_digest, numbered, read_each, report_unreadable, short, warn_of_repairs
 
 TRACK = WaveformFrontEnd(sample_rate=22_050, scale=1.0, shortest=0, channel=None)
 SHORTEST = 1.0  # seconds
@@ -21,7 +21,7 @@ FEATURES += [f"mfcc{number}_{statistic}" for number in range(1, MFCCS + 1) for s
 MEDIAN = 31  # frames, or bins, of the median filters that part harmonies from percussion
 
 
-def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True, progress=True):
+def track_features(clips, *, seconds=None, on_error="raise", max_seconds=LONGEST, jobs=-1, cache=True, progress=True):
     """Describe each clip, or each part of it, by the 57 features of the published GTZAN table.
 
     Mean and variance over time of what librosa gives with its own settings (frames of 2,048 samples every 512) at
@@ -41,6 +41,8 @@ def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True
         Whole clips by default. At least 1.
     on_error : {"raise", "skip"}
         What to do with clips that cannot be used: stop and list them, or leave them out with a warning.
+    max_seconds : float
+        Longest clip that is accepted.
     jobs : int
         Clips worked on at a time; -1 for one a core.
     cache, progress : bool
@@ -78,7 +80,7 @@ def track_features(clips, *, seconds=None, on_error="raise", jobs=-1, cache=True
     clips = numbered(clips)
 
     def read(path):
-        return _of_file(file_digest(path), str(path), seconds, cache=cache)
+        return _of_file(file_digest(path), str(path), seconds, max_seconds, cache=cache)
 
     results = read_each(read, clips["path"], title="track features", jobs=jobs, progress=progress)
     columns = [c for c in ("label", "fold", "source") if c in clips]
@@ -165,10 +167,10 @@ def feature_agreement(own, published):
     return pd.DataFrame(found).rename_axis("feature").sort_values("correlation", kind="stable")
 
 
-@cached("track_features", version=1, ignore=("path",))
-def _of_file(digest, path, seconds):
+@cached("track_features", version=2, ignore=("path",))
+def _of_file(digest, path, seconds, max_seconds):
     """Features of a file's parts (cached under `digest`, the fingerprint of its bytes) and what was repaired."""
-    waveform, notes = TRACK.read(path)
+    waveform, notes = TRACK.read(path, max_seconds=max_seconds)
     length = len(waveform) / TRACK.sample_rate
     if length < (seconds or SHORTEST):
         what = f"a part needs {seconds} s" if seconds else f"the features need {SHORTEST} s"

@@ -208,7 +208,7 @@ def make_patches(
     return Patches(store.array(), pd.DataFrame(rows), frontend)
 
 
-@cached("log_mel", version=1, ignore=("path",))
+@cached("log_mel", version=2, ignore=("path",))
 def _clip_log_mel(digest, path, frontend, channel, max_seconds):
     """Log-mel of one file (kept under `digest`, the fingerprint of its bytes) and what was repaired."""
     waveform, notes = read_with_notes(path, frontend.sample_rate, channel=channel, max_seconds=max_seconds)

@@ -77,7 +77,10 @@ def read_with_notes(path, sample_rate=16_000, *, channel=None, max_seconds=LONGE
     left = np.mean(waveform**2, dtype=np.float64) / power if power else 1.0
     if channel is None and left < CANCELLED:
         lost = f"lose {-10 * np.log10(left):.0f} dB" if left else "leave nothing"
-        notes.append(f"its channels cancel each other: averaged they {lost}. Take one alone with channel=0")
+        notes.append(
+            f"its channels cancel each other: averaged they {lost}. Take one alone: channel=0 of read_audio, "
+            "make_patches or prepare"
+        )
     if not waveform.any():
         notes.append("silent: every sample is 0; kept as it is")
     if sample_rate is not None and rate != sample_rate:
@@ -200,7 +203,7 @@ def _samples(source, path, most, max_seconds, block=65_536):
             long = f"{promised / rate / 60:.1f} minutes long" if known else "longer than that"
             raise UnreadableAudioError(
                 f"{short(path)}: {long}, at most {max_seconds / 60:.1f} minutes are accepted. "
-                "Cut it to the part of interest, or raise max_seconds."
+                "Cut it to the part of interest, or raise max_seconds, as read_audio and make_patches take it."
             )
         missing = any(there < said < UNKNOWN for said, there in _sizes(file.extra_info))
         samples = np.concatenate([np.zeros((0, file.channels), np.float32), *blocks])
@@ -235,7 +238,7 @@ def _decode(path, max_seconds):
                 cut = cut or ends_early
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
         raise UnreadableAudioError(
-            f"{short(path)}: not readable as audio ({size} bytes; {error}). "
+            f"{short(path)}: not readable as audio ({size} bytes; {getattr(error, 'error_string', error)}). "
             "Expected wav, ogg, flac or mp3: remove it, download it again, or convert it."
         ) from error
     samples, rate = np.concatenate([part for part, _ in parts]), parts[0][1]

@@ -1,4 +1,5 @@
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -6,6 +7,7 @@ import pytest
 import soundfile
 
 from audiointerp.datasets import clips as clips_module
+from audiointerp.datasets import load
 from audiointerp.datasets.clips import count_labels, from_folder, merge_labels, select_labels, some
 from audiointerp.datasets.splits import split
 from audiointerp.errors import MissingDataError, UnknownLabelError
@@ -190,3 +192,39 @@ def test_groups_that_make_no_sense():
 def test_names_are_listed_as_far_as_they_fit():
     assert some(["b", "a"]) == "a, b"
     assert some(["d", "c", "b", "a"], most=2) == "a, b and 2 more"
+
+
+@pytest.fixture
+def urbansound(tmp_path):
+    """UrbanSound8K's layout with three clips, two of them of one recording."""
+    rows = [("7383-3-0-0.wav", 7383, 2, 3, "dog_bark"), ("7383-3-0-1.wav", 7383, 2, 3, "dog_bark")]
+    rows += [("100-9-0-0.wav", 100, 10, 9, "street_music")]
+    columns = ["slice_file_name", "fsID", "fold", "classID", "class"]
+    (tmp_path / "metadata").mkdir()
+    pd.DataFrame(rows, columns=columns).to_csv(tmp_path / "metadata" / "UrbanSound8K.csv", index=False)
+    for name, _, fold, *_ in rows:
+        (tmp_path / "audio" / f"fold{fold}").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "audio" / f"fold{fold}" / name).touch()
+    return tmp_path
+
+
+def test_urbansound_is_read_by_its_table(urbansound):
+    clips = load(urbansound)
+    assert list(clips.columns) == ["path", "label", "fold", "source"]
+    assert clips["label"].tolist() == ["dog_bark", "dog_bark", "street_music"]
+    assert clips["fold"].tolist() == [2, 2, 10] and clips["source"].tolist() == ["7383", "7383", "100"]
+    assert all(Path(path).is_file() for path in clips["path"])
+
+
+def test_folds_are_not_taken_for_classes(urbansound):
+    with pytest.raises(MissingDataError, match=r"audio: fold10, fold2 look like folds, not classes.*the one above"):
+        load(urbansound / "audio")
+
+
+def test_an_urbansound_that_is_not_whole(urbansound):
+    (urbansound / "audio" / "fold2" / "7383-3-0-1.wav").unlink()
+    with pytest.raises(MissingDataError, match=r"1 of 3 clips are not there: 7383-3-0-1\.wav"):
+        load(urbansound)
+    (urbansound / "metadata" / "UrbanSound8K.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(MissingDataError, match=r"not UrbanSound8K's table.*slice_file_name, fsID, fold, class"):
+        load(urbansound)

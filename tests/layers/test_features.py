@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -77,7 +78,7 @@ def no_computing(monkeypatch):
     """From here on nothing may be computed."""
 
     def start():
-        for name in ("outputs_of", "read_waveforms", "run_waveforms"):
+        for name in ("outputs_of", "try_waveforms", "run_waveforms"):
             monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("computed again"))
 
     return start
@@ -480,7 +481,7 @@ def test_clips_that_cannot_be_read(narrow, clips, tmp_path, own_cache):
     with pytest.raises(UnreadableAudioError, match=r"1\.wav: not readable as audio"):
         features_of(narrow, clips)
     (tmp_path / "1.wav").unlink()
-    with pytest.raises(UnreadableAudioError, match=r"1\.wav: No such file"):
+    with pytest.raises(UnreadableAudioError, match=r"1\.wav: no such file"):
         features_of(narrow, clips)
     assert not list(own_cache.rglob("*.joblib"))
 
@@ -680,3 +681,26 @@ def test_two_heads_keep_theirs(rng):
     waveform = rng.normal(0, 0.1, (1, 330_000, 1)).astype(np.float32)
     for one, two in zip(network.predict(waveform, verbose=0), copy.predict(waveform, verbose=0), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
+
+
+# Clips that cannot be read
+
+
+@pytest.mark.parametrize("over_time", ["mean", "flatten"])
+def test_clips_that_cannot_be_read_are_left_out_if_one_says_so(clips, narrow, over_time):
+    whole = features_of(narrow, clips.loc[[7, 9, 5]], layers=["conv2"], over_time=over_time)["conv2"]
+    Path(clips["path"][3]).write_bytes(b"no sound")
+    for _ in range(2):  # and from the cache
+        with pytest.warns(AudioRepairWarning, match=r"1 of 4 clips cannot be read(?s:.)*They are left out") as caught:
+            found = features_of(narrow, clips, layers=["conv2"], over_time=over_time, on_error="skip")["conv2"]
+        np.testing.assert_allclose(found, whole, rtol=1e-6)
+        assert found["clip"].values.tolist() == [7, 9, 5] and found["label"].values.tolist() == ["dog", "rain", "dog"]
+        caught.clear()
+    with pytest.raises(UnreadableAudioError, match=r"1 of 4 clips cannot be read:\n.*1\.wav"):
+        features_of(narrow, clips)
+
+
+def test_the_longest_clip_that_is_accepted(clips, narrow):
+    with pytest.raises(UnreadableAudioError, match=r"1 of 4(?s:.)*1\.wav: 0\.0 minutes long.*max_seconds"):
+        features_of(narrow, clips, max_seconds=1.0)
+    assert len(features_of(narrow, clips, max_seconds=1.2)["conv1"]) == 4

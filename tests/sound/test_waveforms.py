@@ -85,7 +85,9 @@ def test_cuts_beyond_the_last(tone_sets):
 def test_clips_are_read_once_and_those_of_the_patches_only(tone_sets, monkeypatch):
     read, original = [], waveforms.read_waveforms
     monkeypatch.setattr(
-        waveforms, "read_waveforms", lambda clips, *rest: read.extend(clips["path"]) or original(clips, *rest)
+        waveforms,
+        "read_waveforms",
+        lambda clips, *rest, **options: read.extend(clips["path"]) or original(clips, *rest, **options),
     )
     few = tone_sets[0][np.isin(tone_sets[0].clip, [0, 3])]
     cuts = PatchWaveforms(few, MONO)
@@ -119,3 +121,39 @@ def test_patches_without_files_and_networks_without_a_rate(tone_sets):
         PatchWaveforms(type(patches)(patches.data, patches.table.drop(columns="path"), SMALL), MONO)
     with pytest.raises(PatchShapeError, match="any sample rate"):
         PatchWaveforms(patches, WaveformFrontEnd(shortest=0))
+
+
+def of_rates(folder, *rates):
+    """Clips of one tone at several sample rates."""
+    paths = [folder / f"{number}.wav" for number in range(len(rates))]
+    for path, rate in zip(paths, rates, strict=True):
+        soundfile.write(path, np.sin(2 * np.pi * 440 * np.arange(rate) / rate), rate, subtype="FLOAT")
+    return pd.DataFrame({"path": list(map(str, paths))})
+
+
+def test_several_rates_are_said_where_each_file_keeps_its_own(tmp_path):
+    clips = of_rates(tmp_path, 44_100, 22_050, 44_100)
+    with pytest.warns(AudioRepairWarning, match=r"2 of 44,100 Hz, 1 of 22,050 Hz.*with_frontend.*sample_rate=22_050"):
+        waveforms = read_waveforms(clips, WaveformFrontEnd(shortest=0))
+    assert [len(waveform) for waveform in waveforms] == [44_100, 22_050, 44_100]
+
+
+@pytest.mark.parametrize("rate", [None, 22_050])
+def test_one_rate_is_not_spoken_of(tmp_path, rate, recwarn):
+    read_waveforms(of_rates(tmp_path, 44_100, 44_100), WaveformFrontEnd(shortest=0, sample_rate=rate))
+    read_waveforms(of_rates(tmp_path, 44_100, 32_000), WaveformFrontEnd(shortest=0, sample_rate=22_050))
+    assert not [warning for warning in recwarn if "rates" in str(warning.message)]
+
+
+def test_what_cannot_be_read_is_left_out_if_one_says_so(tmp_path):
+    clips = of_rates(tmp_path, 8_000, 8_000, 8_000)
+    (tmp_path / "1.wav").write_bytes(b"no sound")
+    with pytest.warns(AudioRepairWarning, match="1 of 3 clips cannot be read"):
+        waveforms = read_waveforms(clips, WaveformFrontEnd(shortest=0), on_error="skip")
+    assert waveforms[1] is None and len(waveforms[0]) == len(waveforms[2]) == 8_000
+    with pytest.raises(UnreadableAudioError, match=r"1 of 3 clips cannot be read:\n.*1\.wav(?s:.)*on_error='skip'"):
+        read_waveforms(clips, WaveformFrontEnd(shortest=0))
+    with pytest.raises(UnreadableAudioError, match=r"3 of 3.*(?s:.)*at most 0\.0 minutes.*max_seconds"):
+        read_waveforms(of_rates(tmp_path, 8_000, 8_000, 8_000), MONO, max_seconds=0.5)
+    with pytest.raises(ValueError, match="on_error='ignore'"):
+        read_waveforms(clips, MONO, on_error="ignore")
