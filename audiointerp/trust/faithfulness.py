@@ -13,7 +13,7 @@ from ..networks.precision import is_reduced
 from ..networks.running import check_score
 from ..networks.saving import digest
 from ..storage.cache import cached
-from .methods import own_labels, own_maps
+from .methods import own_labels, own_maps, sized
 
 CURVES = ("deletion", "insertion")
 
@@ -90,14 +90,7 @@ def faithfulness_curves(
     run = {"precision": precision, "batch_size": batch_size, "progress": progress}
     labels = own_labels(network, patches, labels, **run)
     region = regions_of(patches, regions, count)
-    values = {}
-    for method, one in maps.items():
-        values[method] = own_maps(one, labels, method).values
-        if values[method].shape != patches.data.shape:
-            raise ValueError(
-                f"maps of {method} are {values[method].shape}, the patches {patches.data.shape}: expected upsampled "
-                "maps of the same patches, as explain() gives."
-            )
+    values = {method: sized(own_maps(one, labels, method), patches, method) for method, one in maps.items()}
     sizes = region.max(axis=(1, 2)) + 1
     ranks = _ranks(list(values.values()), region, sizes, orders, seed)
     levels = np.round(np.linspace(0, 1, steps) * sizes[:, None]).astype(int)

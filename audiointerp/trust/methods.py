@@ -69,6 +69,26 @@ def explain_own(network, patches, method, options, labels, **common):
     return xr.concat(parts, "patch")
 
 
+def explain_each(network, patches, methods, labels, maps=None, **common):
+    """Values [n, time, frequency] of each method's maps of each patch's own class, by name; those given are taken."""
+    maps, values = maps or {}, {}
+    for name, method in methods.items():
+        given = name in maps
+        own = own_maps(maps[name], labels, name) if given else explain_own(network, patches, *method, labels, **common)
+        values[name] = sized(own, patches, name)
+    return values
+
+
+def sized(maps, patches, name):
+    """Values of maps [patch, time, frequency]; a ValueError unless they are of the size of the patches."""
+    if maps.shape != patches.data.shape:
+        raise ValueError(
+            f"maps of {name} are {maps.shape}, the patches {patches.data.shape}: expected upsampled maps of the same "
+            "patches, as explain() gives."
+        )
+    return maps.values
+
+
 def rank_correlation(one, two):
     """Spearman's correlation of each row of two arrays [n, cells]; NaN where a row is constant or not a number."""
     ranks = [stats.rankdata(np.asarray(each, np.float64), axis=1, nan_policy="propagate") for each in (one, two)]

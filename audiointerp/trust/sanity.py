@@ -5,7 +5,7 @@ import pandas as pd
 
 from ..networks.graph import calls
 from ..networks.saving import copy_of, finalised
-from .methods import explain_own, named_methods, own_labels, rank_correlation
+from .methods import explain_each, explain_own, named_methods, own_labels, rank_correlation
 
 
 def parameter_randomization(
@@ -14,6 +14,7 @@ def parameter_randomization(
     methods,
     *,
     labels=None,
+    maps=None,
     depths=4,
     precision="auto",
     seed=0,
@@ -35,8 +36,11 @@ def parameter_randomization(
         Names of methods, or pairs of a name and its options, as ``("occlusion", {"fill": "silence"})``.
     labels : sequence of str [n] or str, optional
         The class of each patch; by default the one that the network predicts.
+    maps : dict of xarray.DataArray [n, (label,) time, frequency], optional
+        Maps by the methods' names (as the table has them) of patches and network as they are, if they are there; those
+        that are not are made.
     depths : int
-        1 for full randomisation only.
+        1 for full randomisation only; at most one for each layer with weights.
     precision : {"auto", "float32", "bfloat16"}
     seed : int
         For the layers, and methods that draw random numbers.
@@ -60,13 +64,13 @@ def parameter_randomization(
     Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (cascading randomisation).
     """
     layers = _weighted(network)
-    if not 1 <= depths <= len(layers):
-        raise ValueError(f"depths={depths!r}: expected 1 to {len(layers)}, as many as there are layers with weights.")
+    if depths < 1:
+        raise ValueError(f"depths={depths!r}: expected at least 1, for full randomisation only.")
     methods = named_methods(methods)
     run = {"precision": precision, "batch_size": batch_size, "progress": progress}
     labels = own_labels(network, patches, labels, **run)
     run |= {"seed": seed, "cache": cache}
-    whole = {name: explain_own(network, patches, *method, labels, **run) for name, method in methods.items()}
+    whole = explain_each(network, patches, methods, labels, maps, **run)
     tables = []
     for count in np.unique(np.round(np.linspace(len(layers), 1, depths)).astype(int)):
         changed = randomized(network, int(count), seed=seed)
@@ -74,7 +78,7 @@ def parameter_randomization(
             own = explain_own(changed, patches, *method, labels, **run)
             about = {"method": name, "layers": count, "layer": layers[count - 1].name, "patch": patches.table.index}
             about |= {"clip": patches.clip, "label": labels}
-            cells = (each.values.reshape(len(patches), -1) for each in (whole[name], own))
+            cells = (each.reshape(len(patches), -1) for each in (whole[name], own.values))
             tables.append(pd.DataFrame(about | {"rank_correlation": rank_correlation(*cells)}))
     return pd.concat(tables, ignore_index=True)
 

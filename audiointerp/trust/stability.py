@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from .methods import answers_of, explain_own, named_methods, own_labels, rank_correlation
+from .methods import answers_of, explain_each, explain_own, named_methods, own_labels, rank_correlation
 
 
 def map_stability(
@@ -14,6 +14,7 @@ def map_stability(
     methods,
     *,
     labels=None,
+    maps=None,
     shift=4,
     noise=0.1,
     precision="auto",
@@ -35,6 +36,9 @@ def map_stability(
         Names of methods, or pairs of a name and its options.
     labels : sequence of str [n] or str, optional
         The class of each patch; by default the one that the network predicts.
+    maps : dict of xarray.DataArray [n, (label,) time, frequency], optional
+        Maps by the methods' names (as the table has them) of patches and network as they are, if they are there; those
+        that are not are made.
     shift : int
         Frames.
     noise : float
@@ -77,18 +81,16 @@ def map_stability(
     changes["noise"] = noisy, kept, kept
     answers = answers_of(network, patches.data, **run)
     explained = run | {"seed": seed, "cache": cache}
-    whole = {
-        name: explain_own(network, patches, *method, labels, **explained).values for name, method in methods.items()
-    }
+    whole = explain_each(network, patches, methods, labels, maps, **explained)
     tables = []
     for change, (data, own, original) in changes.items():
         changed = replace(patches, data=np.ascontiguousarray(data))
         same = answers_of(network, changed.data, **run) == answers
         for name, method in methods.items():
-            maps = np.full(patches.data.shape, np.nan, np.float32)
+            new = np.full(patches.data.shape, np.nan, np.float32)
             if same.any():
-                maps[same] = explain_own(network, changed[same], *method, labels[same], **explained).values
-            cells = (each.reshape(len(patches), -1) for each in (whole[name][:, original], maps[:, own]))
+                new[same] = explain_own(network, changed[same], *method, labels[same], **explained).values
+            cells = (each.reshape(len(patches), -1) for each in (whole[name][:, original], new[:, own]))
             about = {"method": name, "change": change, "patch": patches.table.index, "clip": patches.clip}
             about |= {"label": labels, "same": same}
             tables.append(pd.DataFrame(about | {"rank_correlation": rank_correlation(*cells)}))

@@ -83,18 +83,19 @@ def trust_table(
     cells = {name: own.values.reshape(len(patches), -1) for name, own in maps.items()}
     few = np.unique(np.linspace(0, len(patches) - 1, min(most, len(patches))).round().astype(int))
     again = network, patches[few], list(methods.values())
+    known = {"labels": labels[few], "maps": {name: own[few] for name, own in maps.items()}}
     areas = faithfulness_areas(faithfulness_curves(network, patches, maps, labels=labels, fill=fill, **run))
-    random = parameter_randomization(*again, labels=labels[few], depths=1, **run).set_index("method")
-    stable = map_stability(*again, labels=labels[few], **run).set_index("method")
+    random = parameter_randomization(*again, depths=1, **known, **run).set_index("method")
+    stable = map_stability(*again, **known, **run).set_index("method")
 
     rows = []
     for name, own in maps.items():
         found = {}
         if clips is not None:
             right = labels == patches.label
-            known = evidence_score(own[right], clips).assign(clip=patches.clip[right])
-            known = known[known["area"] > 0].dropna()
-            found |= {f"evidence {each}": (known[each], known["area"], known["clip"]) for each in SCORES}
+            inside = evidence_score(own[right], clips).assign(clip=patches.clip[right])
+            inside = inside[inside["area"] > 0].dropna()
+            found |= {f"evidence {each}": (inside[each], inside["area"], inside["clip"]) for each in SCORES}
         gains = areas.loc[name]
         found |= {each: (gains[f"{each}_gain"], 1, gains["clip"]) for each in ("deletion", "insertion")}
         for measure, table in (("randomization", random), ("stability", stable)):

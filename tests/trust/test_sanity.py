@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from audiointerp.maps.methods import explain
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.trust.sanity import parameter_randomization, randomized
@@ -65,8 +66,24 @@ def test_depths_go_from_the_top_to_all_layers(network_of, patches_of):
     table = parameter_randomization(network, patches, ["gradcam", "occlusion"], depths=3, progress=False)
     assert table.groupby(["method", "layers"]).size().tolist() == [3] * 6
     assert table.groupby("layers", sort=False)["layer"].first().to_dict() == {1: "FCFinal", 3: "norm", 5: "first"}
-    with pytest.raises(ValueError, match="depths=6: expected 1 to 5"):
-        parameter_randomization(network, patches, ["gradcam"], depths=6)
+    every = parameter_randomization(network, patches, ["gradcam"], depths=60, progress=False)
+    assert every["layers"].unique().tolist() == [1, 2, 3, 4, 5]
+    with pytest.raises(ValueError, match="depths=0"):
+        parameter_randomization(network, patches, ["gradcam"], depths=0)
+
+
+def test_maps_that_are_there_are_taken(linear_of, patches_of, rng):
+    network, patches = linear_of(rng.normal(size=(8, 6, 2)).astype(np.float32)), patches_of((8, 6), 3)
+    given = explain(network, patches, CELLS[0], **CELLS[1], progress=False)
+    name = "occlusion (mask=(1, 1), stride=(1, 1), fill=0.0, score=logit)"
+    asked = {"labels": "class1", "depths": 1, "progress": False}
+    tables = [parameter_randomization(network, patches, [CELLS], maps=maps, **asked) for maps in
+              (None, {name: given}, {name: -given})]  # fmt: skip
+    correlations = [table["rank_correlation"] for table in tables]
+    np.testing.assert_allclose(correlations[0], correlations[1], atol=1e-6)
+    np.testing.assert_allclose(correlations[0], -correlations[2], atol=1e-6)
+    with pytest.raises(ValueError, match=r"maps of occlusion.* are \(2, 8, 6\), the patches \(3, 8, 6\)"):
+        parameter_randomization(network, patches, [CELLS], maps={name: given[:2, 0]}, labels="class1")
 
 
 def test_maps_come_from_the_cache_and_are_the_same_without(network_of, patches_of, own_cache):

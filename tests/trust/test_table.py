@@ -45,7 +45,7 @@ def test_measures_are_those_of_their_own_functions(asked):
         assert table.loc[(name, "deletion"), "value"] == pytest.approx(areas.loc[name, "deletion_gain"].mean())
         assert table.loc[(name, "insertion"), "value"] == pytest.approx(areas.loc[name, "insertion_gain"].mean())
         expected = random.loc[random["method"] == name, "rank_correlation"].mean()
-        assert table.loc[(name, "randomization"), "value"] == pytest.approx(expected, nan_ok=True)
+        assert table.loc[(name, "randomization"), "value"] == pytest.approx(expected, abs=1e-3, nan_ok=True)
     assert table.loc[(NAMES[1], "stability"), "value"] > 0.5
     assert table.loc[(NAMES[0], "agreement"), "value"] == table.loc[(NAMES[1], "agreement"), "value"]
     assert table.loc[(NAMES[1], "evidence hit"), "patches"] == 7
