@@ -4,7 +4,6 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from scipy.integrate import trapezoid
 
 from ..maps.perturbation import perturbed_scores
 from ..maps.regions import regions_of
@@ -13,7 +12,7 @@ from ..networks.precision import is_reduced
 from ..networks.running import check_score
 from ..networks.saving import digest
 from ..storage.cache import cached
-from .methods import own_labels, own_maps, sized
+from .methods import CHUNK, own_labels, own_maps, sized
 
 CURVES = ("deletion", "insertion")
 
@@ -94,8 +93,14 @@ def faithfulness_curves(
     sizes = region.max(axis=(1, 2)) + 1
     ranks = _ranks(list(values.values()), region, sizes, orders, seed)
     levels = np.round(np.linspace(0, 1, steps) * sizes[:, None]).astype(int)
-    key = [digest(network), patches.digest, list(labels), np.unique(region, axis=0), fill, score, is_reduced(precision)]
-    scores = _scores(key, ranks, levels, network, patches, labels, region, fill, run | {"score": score}, cache=cache)
+    key = [digest(network), is_reduced(precision), count, regions if isinstance(regions, str) else np.asarray(regions)]
+    run |= {"score": score}
+    scores = []
+    for start in range(0, len(patches), CHUNK):
+        part = slice(start, start + CHUNK)
+        asked = patches[part], list(labels[part]), ranks[part], levels[part], fill, score
+        scores.append(_scores([*key, asked[0].digest], *asked, region[part], network, run, cache=cache))
+    scores = np.concatenate(scores)
     return _tidy(scores, [*values, "random"], orders, levels / sizes[:, None], patches, labels)
 
 
@@ -115,8 +120,9 @@ def faithfulness_areas(curves):
         better the method is, `deletion_gain` and `insertion_gain`: above 0 where the map tells more than chance.
     """
     about = ["patch", "clip", "label"]
-    groups = curves.groupby(["method", *about, "curve"], sort=False)[["score", "share"]]
-    areas = groups.apply(lambda curve: trapezoid(curve["score"], curve["share"])).unstack("curve")
+    each = curves.groupby(["method", *about, "curve"], sort=False)
+    strips = each["share"].diff() * (curves["score"] + each["score"].shift()) / 2  # the trapezoidal rule
+    areas = curves.assign(area=strips).groupby(["method", *about, "curve"])["area"].sum().unstack("curve")
     random = areas.xs("random", level="method").add_prefix("random_")
     table = areas.drop(index="random", level="method").join(random, on=about)
     table["deletion_gain"] = table["random_deletion"] - table["deletion"]
@@ -140,8 +146,8 @@ def _ranks(maps, region, sizes, orders, seed):
     return ranks
 
 
-@cached("faithfulness", version=1, ignore=("network", "patches", "labels", "region", "fill", "run"))
-def _scores(key, ranks, levels, network, patches, labels, region, fill, run):
+@cached("faithfulness", version=1, ignore=("patches", "region", "network", "run"))
+def _scores(key, patches, labels, ranks, levels, fill, score, region, network, run):
     """Scores of each patch's class [n, versions]: nothing hidden, all hidden, then order by order, both curves."""
     shape = ranks.shape[1], len(CURVES), levels.shape[1] - 2
     count = 2 + int(np.prod(shape))

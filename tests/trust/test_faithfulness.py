@@ -90,7 +90,7 @@ def test_a_flat_map_is_worth_what_chance_is(known):
     np.testing.assert_allclose(gains, 0, atol=1e-5)
 
 
-def test_neither_batches_nor_the_cache_change_it(known, own_cache):
+def test_neither_batches_nor_pieces_nor_the_cache_change_it(known, own_cache, monkeypatch):
     network, patches, worth = known
     maps = {"true": painted(patches, worth), "other": painted(patches, worth[::-1])}
     first = faithfulness_curves(network, patches, maps, batch_size=3, **PLAIN)
@@ -98,6 +98,9 @@ def test_neither_batches_nor_the_cache_change_it(known, own_cache):
     pd.testing.assert_frame_equal(first, faithfulness_curves(network, patches, maps, **PLAIN))
     pd.testing.assert_frame_equal(first, faithfulness_curves(network, patches, maps, cache=False, **PLAIN))
     assert set(first["label"]) == {"class0"}  # the predicted one
+    monkeypatch.setattr("audiointerp.trust.faithfulness.CHUNK", 3)
+    pd.testing.assert_frame_equal(first, faithfulness_curves(network, patches, maps, **PLAIN))
+    assert len(list((own_cache / "faithfulness").iterdir())) == 3
     other = faithfulness_curves(network, patches, maps, labels="class1", **PLAIN)
     np.testing.assert_allclose(other["score"], 0)
 
