@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "genre": ["cam_cnn", "interpretable_cnn", "plain_cnn"],
         "interpretable_filters": ["InterpretableFilters", "filter_loss"],
         "efficientnet": ["efficientnet_b0"],
+        "soundnet": ["soundnet_classes"],
         "tracks": ["track_network"],
         "precision": ["gains_from_bfloat16"],
     },

