@@ -7,12 +7,12 @@ first layer to the last. Along the clips stand `label`, `fold` and `group`, and 
 
 import warnings
 
-import keras
 import numpy as np
 import pandas as pd
 
 from ..datasets.feature_arrays import as_features
 from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
+from ..networks.backend import keras
 from ..networks.graph import layer_outputs
 from ..networks.head import check_patches, frontend_of
 from ..networks.running import outputs_of, run_waveforms

@@ -4,13 +4,13 @@ Feature maps are `xarray.DataArray` objects [patch, time, frequency, filter]. St
 or chance, would give: shares of other networks, layers and data sets do not start equal.
 """
 
-import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ..errors import MissingDataError, UnknownLabelError
 from ..maps.arrays import at, grid_axis, label_coords
+from ..networks.backend import keras
 from ..networks.graph import CONVOLUTIONS, calls, feature_map, grid_of
 from ..networks.head import check_patches
 from ..networks.interpretable_filters import InterpretableFilters, filter_concentration, peak_positions

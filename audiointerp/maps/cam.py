@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 
+from ..networks.backend import keras
 from ..networks.graph import pooled_head
 from ..networks.head import labels_of
 from ..networks.precision import as_precision

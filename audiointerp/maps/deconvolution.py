@@ -2,12 +2,12 @@
 
 from numbers import Integral
 
-import keras
 import numpy as np
 import tensorflow as tf
 import xarray as xr
 
 from ..errors import MissingDataError
+from ..networks.backend import keras
 from ..networks.graph import CONVOLUTIONS, calls, feature_map
 from ..networks.head import check_patches
 from ..networks.running import batch_size_for, in_batches

@@ -1,7 +1,6 @@
 """Grad-CAM: every class from one forward pass."""
 
-import keras
-
+from ..networks.backend import keras
 from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision
 from ..networks.running import batch_size_for, in_batches

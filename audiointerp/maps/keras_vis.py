@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 
-import keras
 import numpy as np
 import scipy.ndimage
 from tqdm import tqdm
 
+from ..networks.backend import keras
 from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision, chosen_precision
 from ..networks.running import batch_size_for, in_batches, outputs_of

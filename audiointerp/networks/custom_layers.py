@@ -2,10 +2,10 @@
 
 from dataclasses import asdict
 
-import keras
 import numpy as np
 
 from ..sound.frontend import VGGISH, frontend_from
+from .backend import keras
 
 
 @keras.saving.register_keras_serializable("audiointerp")

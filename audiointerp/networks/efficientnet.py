@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import h5py
-import keras
 import numpy as np
 
 from ..errors import PatchShapeError, WeightsError
 from ..sound.frontend import MUSIC
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, fetch
+from .backend import keras
 from .head import HEAD, add_head
 
 WEIGHTS = Remote(

@@ -1,8 +1,7 @@
 """Convolutional networks for music genres, built to be read: a plain one, and ones that end in an average."""
 
-import keras
-
 from ..sound.frontend import MUSIC
+from .backend import keras
 from .head import add_head, scaled
 from .interpretable_filters import InterpretableFilters
 

@@ -7,9 +7,9 @@ and tensors, never by the layers' own `input` and `output`.
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import keras
 import numpy as np
 
+from .backend import keras
 from .head import HEAD
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)

@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
-import keras
 import numpy as np
 
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
+from .backend import keras
 from .custom_layers import ClassScores, ScaleWaveform
 from .saving import finalised
 

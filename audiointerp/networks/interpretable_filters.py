@@ -12,12 +12,13 @@ References
 Zhang, Wu & Zhu, Interpretable Convolutional Neural Networks, CVPR 2018.
 """
 
-import keras
 import numpy as np
 import pandas as pd
 import xarray as xr
-from keras import ops
 
+from .backend import keras
+
+ops = keras.ops
 BETA = 4.0
 
 

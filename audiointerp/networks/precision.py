@@ -3,8 +3,7 @@
 import os
 from pathlib import Path
 
-import keras
-
+from .backend import keras
 from .saving import finalised
 
 PRECISIONS = ("auto", "float32", "bfloat16")

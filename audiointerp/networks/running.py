@@ -4,11 +4,11 @@ import logging
 import math
 from contextlib import contextmanager
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from ..errors import MissingDataError, PatchShapeError, WeightsError
+from .backend import keras
 from .custom_layers import ScaleWaveform
 from .graph import calls, logits_of, probabilities_of
 from .precision import as_precision, is_reduced

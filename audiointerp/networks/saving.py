@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import joblib
-import keras
 import numpy as np
 
 from ..errors import WeightsError
 from ..storage.cache import write_whole
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
+from .backend import keras
 
 
 def copy_of(network, weights_of=None):

@@ -8,7 +8,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from ..errors import ChecksumError, MissingDataError, WeightsError
@@ -16,6 +15,7 @@ from ..sound.frontend import SOUNDNET
 from ..storage.cache import write_whole
 from ..storage.folders import cache_folder, data_folder
 from ..storage.remote import Remote, check, check_bytes, fetch
+from .backend import keras
 from .custom_layers import ScaleWaveform
 from .head import add_head, scaled
 

@@ -1,10 +1,10 @@
 """A fully connected network on the 57 features of a music track."""
 
-import keras
 import numpy as np
 
 from ..errors import MissingDataError, PatchShapeError
 from ..sound.music import FEATURES, TRACK
+from .backend import keras
 from .custom_layers import FeatureScale, ResumedDropout
 from .head import add_head
 

@@ -3,12 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-import keras
-
 from ..errors import WeightsError
 from ..sound.frontend import VGGISH
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, check, fetch
+from .backend import keras
 from .head import add_head, scaled
 
 CHECKPOINT = Remote(

@@ -4,12 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import h5py
-import keras
 
 from ..errors import WeightsError
 from ..sound.frontend import YAMNET
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, checksum, fetch
+from .backend import keras
 from .head import add_head, scaled
 
 WEIGHTS = Remote(

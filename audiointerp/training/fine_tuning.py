@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from functools import partial
 
-import keras
 import numpy as np
 
 from ..errors import MissingDataError
+from ..networks.backend import keras
 from ..networks.graph import has_ending
 from ..networks.head import HEAD, check_network, check_patches, label_index, labels_of
 from ..networks.running import outputs_of

@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from functools import partial
 
 import joblib
-import keras
 import numpy as np
 import pandas as pd
 import tensorflow as tf
 from tqdm import tqdm
 
 from ..errors import WeightsError
+from ..networks.backend import keras
 from ..networks.running import quiet_retracing
 from ..networks.saving import copy_of, load_network, save_network
 from ..storage.cache import write_whole

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import keras
 import pandas as pd
 
 from ..datasets.catalogue import load
 from ..datasets.splits import split
+from ..networks.backend import keras
 from ..networks.build import GENRE, build_network
 from ..networks.head import frontend_of
 from ..sound.patches import Patches, make_patches

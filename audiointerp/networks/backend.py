@@ -1,0 +1,18 @@
+"""Keras, imported here alone, so that a backend that the package does not run on is said at its first use."""
+
+import os
+
+ADVICE = (
+    "audiointerp runs Keras on TensorFlow. Take the variable KERAS_BACKEND out of the environment or set it to "
+    "'tensorflow' before Python starts (in a notebook: os.environ['KERAS_BACKEND'] = 'tensorflow' in the first cell, "
+    'after a restart), and have "backend": "tensorflow" in ~/.keras/keras.json if there is such a file.'
+)
+
+try:
+    import keras
+except (ImportError, ValueError) as error:
+    asked = os.environ.get("KERAS_BACKEND", "the one in keras.json, or TensorFlow")
+    raise ImportError(f"Keras cannot be imported on its backend ({asked}): {error}. {ADVICE}") from error
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(f"Keras runs on the backend '{keras.config.backend()}' in this process. {ADVICE}")
