@@ -1,11 +1,14 @@
 """Sanity: maps of a network whose layers are randomised must fall apart."""
 
+import keras
 import numpy as np
 import pandas as pd
 
 from ..networks.graph import calls
 from ..networks.saving import copy_of, finalised
 from .methods import explain_each, explain_own, named_methods, own_labels, rank_correlation
+
+DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D
 
 
 def parameter_randomization(
@@ -84,11 +87,12 @@ def parameter_randomization(
 
 
 def randomized(network, layers=None, *, seed=0):
-    """A copy of a network whose last layers with weights are randomised.
+    """A copy of a network whose last layers with weights begin anew.
 
-    The values of each array of weights are shuffled: unlike values drawn anew they keep the layer's scale, whatever it
-    was trained to, so that what the network gives neither vanishes nor overflows and the maps fall apart for the right
-    reason. A layer's values are the same however many layers are randomised.
+    Kernels are drawn as He et al. draw them, around 0 and so wide that signals pass ReLU layers as strong as they were;
+    biases become 0, batch norm does nothing. Values that are only shuffled keep their mean: of a pretrained YAMNet they
+    leave layers that are silent, and maps that are flat rather than wrong. A layer's values are the same however many
+    layers are randomised. What was adapted to the data (`keras.layers.Normalization`) stays.
 
     Parameters
     ----------
@@ -106,6 +110,10 @@ def randomized(network, layers=None, *, seed=0):
     ------
     ValueError
         If there are fewer layers with weights.
+
+    References
+    ----------
+    He et al., Delving deep into rectifiers, ICCV 2015.
     """
     copy = copy_of(network)
     weighted = _weighted(copy)
@@ -114,11 +122,27 @@ def randomized(network, layers=None, *, seed=0):
         raise ValueError(f"layers={layers!r}: network '{network.name}' has {len(weighted)} layers with weights.")
     rng = np.random.default_rng(seed)
     for layer in weighted[:layers]:
-        layer.set_weights([rng.permuted(values.ravel()).reshape(values.shape) for values in layer.get_weights()])
+        _begin_anew(layer, rng)
     return finalised(copy)
+
+
+def _begin_anew(layer, rng):
+    """Give the weights of a layer, or of the layers of a network, the values of one that has learned nothing."""
+    if isinstance(layer, keras.Model):
+        for inner in layer.layers:
+            _begin_anew(inner, rng)
+    elif not isinstance(layer, keras.layers.Normalization):
+        for weight in layer.weights:
+            shape = tuple(weight.shape)
+            if len(shape) < 2:
+                weight.assign(np.full(shape, float(weight.name in ("gamma", "moving_variance"))))
+            else:
+                depthwise = isinstance(layer, DEPTHWISE) or weight.name == "depthwise_kernel"
+                inputs = np.prod(shape[:-2] if depthwise else shape[:-1])
+                weight.assign(rng.normal(0, np.sqrt(2 / inputs), shape))
 
 
 def _weighted(network):
     """Layers with weights, the one nearest to the output first; a layer that is called twice stands where it ends."""
     layers = {id(call.layer): call.layer for call in reversed(calls(network)) if call.layer.weights}
-    return list(layers.values())
+    return [layer for layer in layers.values() if not isinstance(layer, keras.layers.Normalization)]
