@@ -1,5 +1,7 @@
 """Dividing clips: into training and validation, three parts, or folds; and what such a division leaks."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
@@ -20,7 +22,7 @@ _PARTITION_ADVICE = "Add clips, leave the label out with select_labels(), or cha
 _ORDERS_TRIED = 32
 
 
-def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
+def split(clips, by="order", *, fold=5, fraction=0.8, on_missing="raise", seed=0):
     """Divide clips into a training and a validation part.
 
     Parameters
@@ -33,6 +35,9 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
         The fold that validates, for ``fold``.
     fraction : float
         Share of each label's clips that trains, for the others; rounded half up, for ``source`` as near as it gets.
+    on_missing : {"raise", "skip"}
+        What to do with a label that would be missing on one side, such as one with a single source: stop and name it,
+        or leave it out of both with a warning.
     seed : int
         For ``source`` and ``random``.
 
@@ -44,9 +49,14 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     Raises
     ------
     MissingDataError
-        If the fold does not exist, or a label would be missing on one side.
+        If the fold does not exist, a label would be missing on one side, or fewer than two labels are left.
     ValueError
-        If ``by`` is not one of the four or ``fraction`` is not between 0 and 1.
+        If ``by`` is not one of the four, ``fraction`` is not between 0 and 1 or ``on_missing`` is unknown.
+
+    Warns
+    -----
+    UserWarning
+        For labels that are left out.
 
     See Also
     --------
@@ -60,6 +70,8 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     check_table(clips)
     if not 0 < fraction < 1:
         raise ValueError(f"fraction={fraction}: expected a share between 0 and 1, both excluded, such as 0.8.")
+    if on_missing not in ("raise", "skip"):
+        raise ValueError(f"on_missing={on_missing!r}: expected 'raise' or 'skip'.")
     rng = np.random.default_rng(seed)
     if by == "order":
         trains = _first_of_each_label(clips, np.arange(len(clips)), fraction)
@@ -76,13 +88,18 @@ def split(clips, by="order", *, fold=5, fraction=0.8, seed=0):
     else:
         raise ValueError(f"by={by!r}: expected 'order', 'fold', 'source' or 'random'.")
     train, validation = clips[trains], clips[~trains]
+    there = set(train["label"]) & set(validation["label"])
     for side, part in (("training", train), ("validation", validation)):
         absent = sorted(set(clips["label"]) - set(part["label"]))
-        if absent:
+        text = f"Split by {by}: no {side} clip of {some(absent)}"
+        if absent and (on_missing == "raise" or len(there) < 2):
             raise MissingDataError(
-                f"Split by {by}: no {side} clip of {some(absent)}; a label needs clips on both sides. {_ADVICE[by]}"
+                f"{text}; a label needs clips on both sides. {_ADVICE[by]}"
+                + (" on_missing='skip' leaves such labels out." if len(there) > 1 else "")
             )
-    return train, validation
+        if absent:
+            warnings.warn(f"{text}; left out, as on_missing='skip' says.", stacklevel=2)
+    return tuple(part[part["label"].isin(there)] for part in (train, validation))
 
 
 def partition(clips, by="source", *, shares=(0.70, 0.15, 0.15), seed=0):
@@ -132,17 +149,21 @@ def partition(clips, by="source", *, shares=(0.70, 0.15, 0.15), seed=0):
     return _by_source(clips, source, by, shares, seed)
 
 
-def with_folds(clips, *, count=5):
-    """Clips with folds: their own if they are known, otherwise blocks of neighbouring sources.
+def with_folds(clips, *, count=5, by="neighbours", seed=0):
+    """Clips with folds: their own if they are known, otherwise new ones in which no source stands on two sides.
 
     Neighbours by file name stay together, because what stands side by side often has more in common, as the tracks
-    of one album.
+    of one album. Where a source has clips of several labels, as a speaker who says all words, ask for ``by="source"``:
+    sources are drawn so that each fold has the labels in the proportion of the whole.
 
     Parameters
     ----------
     clips : pandas.DataFrame
         A clip table; its folds are unknown where they are all 0.
     count : int
+    by : {"neighbours", "source"}
+    seed : int
+        For ``source``.
 
     Returns
     -------
@@ -154,12 +175,16 @@ def with_folds(clips, *, count=5):
     MissingDataError
         If a label has fewer sources than there are to be folds.
     ValueError
-        If there are to be fewer than two folds.
+        If there are to be fewer than two folds, or `by` is unknown.
     """
     if count < 2:
         raise ValueError(f"count={count}: expected at least two folds.")
+    if by not in ("neighbours", "source"):
+        raise ValueError(f"by={by!r}: expected 'neighbours' or 'source'.")
     if clips["fold"].any():
         return clips
+    if by == "source":
+        return clips.assign(fold=_in_proportion(clips, count, seed))
     sources = clips.drop_duplicates("source")
     rank, size = sources.groupby("label").cumcount(), sources.groupby("label")["source"].transform("size")
     if (few := size[size < count]).any():
@@ -170,6 +195,23 @@ def with_folds(clips, *, count=5):
         )
     folds = dict(zip(sources["source"], 1 + rank * count // size, strict=True))
     return clips.assign(fold=clips["source"].map(folds).astype("int64"))
+
+
+def _in_proportion(clips, count, seed):
+    """Fold of each clip from 1: whole sources, each fold with the labels in proportion."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    few = clips.groupby("label")["source"].nunique().sort_values()
+    if few.iloc[0] < count:
+        raise MissingDataError(
+            f"{few.index[0]}: clips from {few.iloc[0]} sources, for {count} folds. Add some, leave the label out with "
+            "select_labels(), or ask for fewer folds."
+        )
+    fold = np.zeros(len(clips), "int64")
+    parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(clips, clips["label"], clips["source"])
+    for number, (_, held_out) in enumerate(parts, 1):
+        fold[held_out] = number
+    return fold
 
 
 def clip_folds(table, *, count=5, seed=0):

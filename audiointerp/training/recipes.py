@@ -1,6 +1,6 @@
 """Recipes: how a network is trained, and the recipe that suits each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral
 
 import numpy as np
@@ -24,18 +24,19 @@ class Recipe:
     validate_every : int
         Iterations between two validations; one more closes the training.
     trainable : {"all", "head"}
-        The whole network, or only the new dense layer `FCFinal` on embeddings computed once.
+        The whole network, or only the new dense layer `FCFinal`. That is trained on embeddings computed once until it
+        has converged, so that epochs, batches and rates do not apply.
     seed : int
-        Orders the patches of each epoch.
+        Orders the patches of each epoch; for a head, the recordings that its penalty is chosen on.
 
     Raises
     ------
     ValueError
-        If a number is out of range or `trainable` is unknown.
+        If a number is out of range, `trainable` is unknown, or what does not apply to a head is given for one.
 
     Examples
     --------
-    >>> Recipe(epochs=2, trainable="head").learning_rate
+    >>> Recipe(epochs=2).learning_rate
     0.001
     """
 
@@ -57,6 +58,9 @@ class Recipe:
                 raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
         if self.trainable not in ("all", "head"):
             raise ValueError(f"trainable={self.trainable!r}: expected 'all' or 'head'.")
+        idle = [f.name for f in fields(self)[:5] if self.trainable == "head" and getattr(self, f.name) != f.default]
+        if idle:
+            raise ValueError(f"{', '.join(idle)}: a head is trained until it has converged. Leave this out.")
         if not (isinstance(self.seed, Integral) and self.seed >= 0):
             raise ValueError(f"seed={self.seed!r}: expected a whole number from 0 on.")
 
@@ -65,7 +69,7 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     """The recipe that suits a network and the weights it starts from.
 
     VGGish follows the MathWorks example, at a tenth of its rate from random weights of full width. YAMNet's pretrained
-    body is kept as it is and the head alone is trained, for longer; from random weights all of it is. Networks for
+    body is kept as it is and the head alone is trained; from random weights all of it is. Networks for
     music see small batches; those that are augmented learn for longer.
 
     Returns
@@ -77,7 +81,7 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     if network in GENRE:
         return Recipe(epochs=20, batch_size=32, learning_rate=3e-3, drop_period=6, validate_every=100, seed=seed)
     if network == "yamnet" and weights != "random":
-        return Recipe(epochs=20, drop_period=8, trainable="head", seed=seed)
+        return Recipe(trainable="head", seed=seed)
     if network == "yamnet":
         return Recipe(epochs=8, learning_rate=3e-3, drop_period=3, seed=seed)
     if weights == "random" and width > 0.5:

@@ -43,6 +43,7 @@ def prepare(
     width=1.0,
     by="fold",
     fold=5,
+    on_missing="raise",
     seed=0,
     recipe=None,
     progress=True,
@@ -62,7 +63,7 @@ def prepare(
         To start from; the networks for music start from random ones in any case.
     width : float
         Factor on the number of filters; below 1 only with random weights.
-    by, fold
+    by, fold, on_missing
         How clips are divided, see `split`.
     seed : int
         For random weights, the division and the order of the patches.
@@ -88,8 +89,8 @@ def prepare(
     >>> study = prepare("my_sounds", "yamnet", by="source")  # doctest: +SKIP
     """
     clips = numbered(data) if isinstance(data, pd.DataFrame) else load(data)
-    parts = split(clips, by, fold=fold, seed=seed)
-    untrained = build_network(network, sorted(clips["label"].unique()), weights=weights, width=width, seed=seed)
+    parts = split(clips, by, fold=fold, on_missing=on_missing, seed=seed)
+    untrained = build_network(network, sorted(parts[0]["label"].unique()), weights=weights, width=width, seed=seed)
     options = {"overlap": 0.0 if network in GENRE else 0.75, "progress": progress} | options
     train, validation = (make_patches(part, frontend_of(untrained), **options) for part in parts)
     recipe = recipe or default_recipe(network, weights, width=width, seed=seed)

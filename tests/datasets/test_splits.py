@@ -368,3 +368,47 @@ class TestClipFolds:
     def test_more_folds_than_clips(self, toy):
         with pytest.raises(ValueError, match="number of clips, 20"):
             clip_folds(toy(60, per_clip=3).table, count=21)
+
+
+# Labels that would be missing, and folds by source
+
+
+def test_a_label_of_one_source_is_left_out_if_one_says_so():
+    clips = table({"cat": 3, "dog": 4, "rain": 4}, source=["a", "a", "a", *"bcde", *"fghi"])
+    with pytest.raises(MissingDataError, match=r"no training clip of cat.*on_missing='skip' leaves such labels out"):
+        split(clips, "source")
+    with pytest.warns(UserWarning, match=r"no training clip of cat; left out, as on_missing='skip' says"):
+        train, validation = split(clips, "source", on_missing="skip")
+    expected = split(clips[clips["label"] != "cat"], "source")
+    assert set(train["label"]) == set(validation["label"]) == {"dog", "rain"}
+    assert len(train) + len(validation) == 8 and [len(part) for part in expected] == [len(train), len(validation)]
+    with pytest.raises(ValueError, match="on_missing='drop'"):
+        split(clips, "source", on_missing="drop")
+
+
+def test_fewer_than_two_labels_left_is_an_error_all_the_same():
+    clips = table({"cat": 3, "dog": 4}, source=["a", "a", "a", *"bcde"])
+    with pytest.raises(MissingDataError, match=r"no training clip of cat(?!.*on_missing)"):
+        split(clips, "source", on_missing="skip")
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_folds_by_source_keep_the_labels_in_proportion(seed):
+    """Ten speakers, each of whom says all words, some more often than others."""
+    speakers = [f"s{number}" for number in range(10)]
+    rows = [(word, s) for s in speakers for word, times in (("one", 4), ("two", 2)) for _ in range(times)]
+    clips = pd.DataFrame(rows, columns=["label", "source"]).assign(path="x", fold=0)
+    found = with_folds(clips, by="source", seed=seed)
+    assert (found.groupby("source")["fold"].nunique() == 1).all() and sorted(found["fold"].unique()) == [1, 2, 3, 4, 5]
+    shares = pd.crosstab(found["fold"], found["label"], normalize="index")
+    assert (shares["one"] - 2 / 3).abs().max() < 1e-9 and (found["fold"].value_counts() == 12).all()
+    pd.testing.assert_frame_equal(found, with_folds(clips, by="source", seed=seed))
+
+
+def test_folds_by_source_of_too_few_sources():
+    clips = table({"dog": 4, "cat": 9}, source=list("abca") + list("defghijkl"))
+    with pytest.raises(MissingDataError, match="dog: clips from 3 sources, for 5 folds"):
+        with_folds(clips, by="source")
+    assert with_folds(clips, by="source", count=3)["fold"].nunique() == 3
+    with pytest.raises(ValueError, match="by='speaker'"):
+        with_folds(clips, by="speaker")

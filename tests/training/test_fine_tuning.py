@@ -1,13 +1,19 @@
 """Fine-tuning on patches, the whole network or its head; the loop itself is tested in test_fitting.py."""
 
+import re
+
 import keras
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelError
 from audiointerp.networks.head import add_head, frontend_of, labels_of
 from audiointerp.sound.frontend import FrontEnd
+from audiointerp.sound.patches import Patches
+from audiointerp.training import fine_tuning
 from audiointerp.training.fine_tuning import embed, fine_tune
 from audiointerp.training.recipes import Recipe
 
@@ -64,14 +70,15 @@ def steps(monkeypatch):
 @pytest.mark.parametrize("trainable", ["all", "head"])
 def test_a_toy_problem_is_learned_and_the_given_network_stays(network, train, validation, trainable):
     before = [weight.copy() for weight in network.get_weights()]
-    recipe = Recipe(epochs=12, batch_size=10, learning_rate=1e-2, drop_period=100, trainable=trainable)
+    recipe = Recipe(epochs=12, batch_size=10, learning_rate=1e-2, drop_period=100)
+    recipe = Recipe(trainable="head") if trainable == "head" else recipe
     trained, history = fine_tune(network, train, validation, recipe, progress=False)
     assert history["validation_accuracy"].iloc[-1] > 0.9
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not weights_equal(trained, network)
     assert labels_of(trained) == LABELS and frontend_of(trained) == train.frontend and trained.name == "tiny"
-    assert list(history.columns) == COLUMNS and len(history) == 12 * 4
+    assert list(history.columns) == COLUMNS and (trainable == "head" or len(history) == 12 * 4)
     scores = trained.predict(validation.data[..., None], verbose=0)
     own = np.array([LABELS.index(label) for label in validation.label])
     expected = -np.log(scores[np.arange(len(own)), own]).mean()
@@ -88,8 +95,7 @@ def test_targets_follow_the_labels_of_the_network_not_their_order_in_the_data(sm
 
 
 def test_head_only_changes_the_head_only(network, train, validation):
-    recipe = Recipe(epochs=2, batch_size=10, learning_rate=1e-2, trainable="head")
-    trained, history = fine_tune(network, train, validation, recipe, progress=False)
+    trained, history = fine_tune(network, train, validation, Recipe(trainable="head"), progress=False)
     for before, after in zip(network.layers, trained.layers, strict=True):
         for old, new in zip(before.get_weights(), after.get_weights(), strict=True):
             assert np.array_equal(old, new) == (before.name != "FCFinal"), before.name
@@ -100,18 +106,32 @@ def test_head_only_changes_the_head_only(network, train, validation):
     )
 
 
-def test_head_only_equals_training_with_a_frozen_body(network, train, validation):
-    recipe = Recipe(epochs=2, batch_size=10, learning_rate=1e-2)
-    frozen = keras.models.clone_model(network)
-    frozen.set_weights(network.get_weights())
-    for layer in frozen.layers:
-        layer.trainable = layer.name == "FCFinal"
-    slow, slow_history = fine_tune(frozen, train, validation, recipe, cache=False, progress=False)
-    quick, history = fine_tune(
-        network, train, validation, Recipe(**{**vars(recipe), "trainable": "head"}), cache=False, progress=False
+def test_a_head_is_a_logistic_regression_on_the_embeddings(network, train, validation, capsys):
+    trained, history = fine_tune(network, train, validation, Recipe(trainable="head"))
+    said = re.fullmatch(
+        r"head of tiny: converged after (\d+) iterations, C = (\S+); right .*\n", capsys.readouterr().out
     )
-    assert weights_equal(slow, quick, 1e-5)
-    np.testing.assert_allclose(history["batch_loss"], slow_history["batch_loss"], atol=1e-5)
+    assert int(said[1]) == len(history)
+    scaler = StandardScaler().fit(embed(network, train))
+    theirs = LogisticRegression(C=2 * float(said[2]), tol=1e-6, max_iter=5000)  # one vector for two opposite ones
+    theirs.fit(scaler.transform(embed(network, train)), train.label == LABELS[1])
+    expected = theirs.predict_proba(scaler.transform(embed(network, validation)))
+    np.testing.assert_allclose(trained.predict(validation.data[..., None], verbose=0), expected, atol=2e-3)
+
+
+def test_recordings_of_a_head_are_part_of_the_key(network, train, validation, capsys):
+    recipe = Recipe(trainable="head")
+    fine_tune(network, train, validation, recipe, progress=False)
+    one = Patches(train.data, train.table.assign(source=train.label), train.frontend)  # one recording a class
+    fine_tune(network, one, validation, recipe)
+    assert "C = 0.01;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("option", [{"epochs": 20}, {"batch_size": 32}, {"learning_rate": 1e-2}, {"drop_period": 8}])
+def test_what_does_not_apply_to_a_head_is_refused(option):
+    with pytest.raises(ValueError, match=rf"{next(iter(option))}: a head is trained until it has converged"):
+        Recipe(trainable="head", **option)
+    assert Recipe(trainable="head", validate_every=5, seed=3).seed == 3
 
 
 def test_embeddings_are_what_the_head_sees(network, train):
@@ -133,9 +153,8 @@ def test_embeddings_come_from_the_cache_whatever_else_was_built(network, train, 
     assert len(list((own_cache / "embeddings").iterdir())) == 3
 
 
-@pytest.mark.parametrize("trainable", ["all", "head"])
-def test_result_comes_from_the_cache(network, train, validation, steps, trainable, capsys):
-    recipe = Recipe(epochs=2, batch_size=10, trainable=trainable)
+def test_result_comes_from_the_cache(network, train, validation, steps, capsys):
+    recipe = Recipe(epochs=2, batch_size=10)
     first, history = fine_tune(network, train, validation, recipe, progress=False)
     taken = len(steps)
     assert taken == 8 and capsys.readouterr().out == ""
@@ -145,12 +164,23 @@ def test_result_comes_from_the_cache(network, train, validation, steps, trainabl
     pd.testing.assert_frame_equal(served, history)
 
 
+def test_a_head_comes_from_the_cache(network, train, validation, monkeypatch):
+    recipe = Recipe(trainable="head")
+    first, history = fine_tune(network, train, validation, recipe, progress=False)
+    monkeypatch.setattr(fine_tuning, "fit_head", lambda *_, **__: pytest.fail("trained again"))
+    again, served = fine_tune(network, train, validation, recipe, progress=False)
+    assert weights_equal(first, again)
+    pd.testing.assert_frame_equal(served, history)
+    for changed in ((network, train[1:], validation, recipe), (network, train, validation[1:], recipe)):
+        with pytest.raises(pytest.fail.Exception, match="trained again"):
+            fine_tune(*changed, progress=False)
+
+
 def test_another_recipe_network_or_data_is_trained_anew(network, train, validation, steps, small):
     recipe = Recipe(epochs=1, batch_size=10)
     fine_tune(network, train, validation, recipe, progress=False)
     for changed in (
         (network, train, validation, Recipe(epochs=1, batch_size=10, seed=1)),
-        (network, train, validation, Recipe(epochs=1, batch_size=10, trainable="head")),
         (build(small, seed=5), train, validation, recipe),
         (network, train[:40], validation, recipe),
         (network, train, validation[1:], recipe),
@@ -162,15 +192,14 @@ def test_another_recipe_network_or_data_is_trained_anew(network, train, validati
 
 def test_without_cache_nothing_is_kept(network, train, validation, own_cache, steps):
     for _ in range(2):
-        recipe = Recipe(epochs=1, batch_size=10, trainable="head")
-        fine_tune(network, train, validation, recipe, cache=False, progress=False)
+        fine_tune(network, train, validation, Recipe(epochs=1, batch_size=10), cache=False, progress=False)
+        fine_tune(network, train, validation, Recipe(trainable="head"), cache=False, progress=False)
     assert len(steps) == 8
     assert not [path for path in own_cache.rglob("*") if path.is_file()]
 
 
-@pytest.mark.parametrize("trainable", ["all", "head"])
-def test_an_interrupted_training_goes_on_to_the_same_result(network, train, validation, interrupt, capsys, trainable):
-    recipe = Recipe(**{**vars(RECIPE), "trainable": trainable})
+def test_an_interrupted_training_goes_on_to_the_same_result(network, train, validation, interrupt, capsys):
+    recipe = RECIPE
     expected, expected_history = fine_tune(network, train, validation, recipe, cache=False, progress=False)
     taken = interrupt(6)
     with pytest.raises(RuntimeError, match="interrupted"):
