@@ -147,35 +147,55 @@ def test_unknown_precision(fitted):
         as_precision(fitted[0], "half")
 
 
-@pytest.mark.parametrize(
-    ("flags", "gains"), [("fpu amx_bf16 amx_tile", True), ("fpu avx512f avx512_bf16", False), ("fpu avx2", False)]
-)
-def test_processors(flags, gains, tmp_path, monkeypatch, fitted):
-    import tensorflow as tf
+@pytest.fixture
+def timed(monkeypatch):
+    """The clock's part: how much faster bfloat16 is on a machine named by the test, and how often that was asked."""
+    asked = []
 
-    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
+    def build(times, machine="a processor"):
+        def seconds():
+            asked.append(machine)
+            return {"float32": 0.02 * times, "bfloat16": 0.02}
+
+        monkeypatch.setattr(precision, "hardware", lambda: (machine, "timed at", times))
+        monkeypatch.setattr(precision, "convolution_seconds", seconds)
+
+    precision.measured.cache_clear()
+    build.asked = asked
+    yield build
+    precision.measured.cache_clear()
+
+
+@pytest.mark.parametrize(("times", "gains"), [(6.0, True), (1.6, True), (1.2, False), (1.0, False), (0.8, False)])
+def test_auto_is_what_the_clock_says(times, gains, timed, fitted):
+    timed(times)
     assert gains_from_bfloat16() is gains
     assert (as_precision(fitted[0], "auto") is fitted[0]) is not gains
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    assert gains_from_bfloat16() is False
 
 
-def test_processor_that_does_not_say(tmp_path, monkeypatch):
+def test_the_clock_is_asked_once_for_each_machine(timed):
+    timed(6.0)
+    assert gains_from_bfloat16() and gains_from_bfloat16()
+    precision.measured.cache_clear()  # as in another process
+    assert gains_from_bfloat16()
+    timed(0.8, "another processor")
+    assert not gains_from_bfloat16()
+    assert timed.asked == ["a processor", "another processor"]
+
+
+def test_machines_differ_by_what_changes_their_speed(monkeypatch):
     import tensorflow as tf
 
-    monkeypatch.setattr(precision, "CPUINFO", tmp_path / "missing")
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: [])
-    assert gains_from_bfloat16() is False
-
-
-@pytest.mark.parametrize(("capability", "gains"), [((8, 0), True), ((9, 0), True), ((7, 5), False), (None, False)])
-def test_gpus(capability, gains, monkeypatch):
-    import tensorflow as tf
-
+    here = precision.hardware()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    slower = precision.hardware()
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["gpu"])
-    details = {"device_name": "any"} | ({"compute_capability": capability} if capability else {})
-    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: details)
-    assert gains_from_bfloat16() is gains
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda gpu: {"device_name": "any"})
+    assert len({here, slower, precision.hardware()}) == 3
+    assert precision.hardware() == precision.hardware()
+
+
+def test_both_precisions_are_timed():
+    seconds = precision.convolution_seconds()
+    assert set(seconds) == {"float32", "bfloat16"}
+    assert all(0 < each < 60 for each in seconds.values())
