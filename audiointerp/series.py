@@ -73,8 +73,8 @@ def profile_parameters(profile):
         weights, features = data_folder() / "weights", data_folder() / "soundnet"
         if not (weights / "vggish_model.ckpt").is_file():
             parameters["VGGISH"] = "random"
-        if not (weights / "sound8.npy").is_file() and (weights / "soundnet_pruned.npz").is_file():
-            parameters["SOUNDNET"] = "pruned"
+        if (weights / "soundnet_pruned.npz").is_file():
+            parameters["BESIDE" if (weights / "sound8.npy").is_file() else "SOUNDNET"] = "pruned"
         if (features / "X.npy").is_file() and not (features / "X_out_7.npy").is_file():
             parameters["LAYERS"] = [f"conv{number}" for number in range(1, 7)]
         if (data_folder() / "gtzan" / "features_30_sec.csv").is_file():

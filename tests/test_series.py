@@ -334,8 +334,10 @@ def test_recorded_takes_the_pruned_soundnet_only_where_it_is_the_one_at_hand(mon
     assert profile_parameters("recorded")["SOUNDNET"] == "official"
     (tmp_path / "weights" / "soundnet_pruned.npz").touch()
     assert profile_parameters("recorded")["SOUNDNET"] == "pruned"
+    assert "BESIDE" not in profile_parameters("recorded")
     (tmp_path / "weights" / "sound8.npy").touch()
-    assert profile_parameters("recorded")["SOUNDNET"] == "official"
+    parameters = profile_parameters("recorded")
+    assert (parameters["SOUNDNET"], parameters["BESIDE"]) == ("official", "pruned")
 
 
 def test_recorded_leaves_conv7_out_only_where_the_other_published_features_are_at_hand(monkeypatch, tmp_path):
