@@ -1,12 +1,14 @@
 """Networks in files, their copies and their fingerprints."""
 
+import warnings
+from functools import cache
 from pathlib import Path
 
-import joblib
 import numpy as np
 
 from ..errors import WeightsError
 from ..storage.cache import write_whole
+from ..storage.fingerprints import Unknown, fingerprint, is_own, parts
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
 from .backend import keras
 
@@ -55,8 +57,69 @@ def _tried_out(network):
 
 
 def digest(network):
-    """Fingerprint of a network's layers and weights, for cached results."""
-    return joblib.hash([network.get_config(), weights_digest(network)])
+    """Fingerprint of a network's layers, with the code of a user's own, and weights, for cached results.
+
+    An `Unknown` if a layer cannot be told.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of functions without names: nobody reads them from this config
+            config = _without_lambdas(network.get_config())
+    except Exception as error:
+        return Unknown(f"network '{network.name}' gives no config ({str(error).strip()[:200]} …)")
+    own = list(_own(network))
+    return fingerprint([config, weights_digest(network), *([own] if own else [])])
+
+
+def _without_lambdas(config):
+    """A config without the code of unnamed functions, which knows files and lines and not what is called."""
+    if isinstance(config, dict):
+        unnamed = set(config) == {"code", "defaults", "closure"} or isinstance(config.get("value"), tuple)
+        return None if unnamed else {name: _without_lambdas(value) for name, value in config.items()}
+    return [_without_lambdas(each) for each in config] if isinstance(config, list) else config
+
+
+def _own(layer):
+    """Classes, functions and layers of the user's own that a layer holds, itself among them."""
+    if is_own(type(layer)):
+        yield [type(layer), _held(layer)]
+    inside = getattr(layer, "operations", None) or getattr(layer, "layers", [])
+    for each in keras.tree.flatten([list(_held(layer).values()), list(inside)]):
+        if isinstance(each, keras.Operation):
+            yield from _own(each)
+        elif is_own(each if callable(each) and hasattr(each, "__module__") else type(each)):
+            yield each
+
+
+def _held(layer):
+    """What a layer holds beside what Keras keeps in any layer or network."""
+    return {name: value for name, value in vars(layer).items() if not (name in _usual() or name.startswith("_self_"))}
+
+
+@cache
+def _usual():
+    layer, given = keras.layers.Layer(name="any"), keras.Input((1,), name="given")
+    kinds = layer, keras.Model(given, given, name="any"), keras.Sequential([given], name="any")
+    return {name for kind in kinds for name in vars(kind)}
+
+
+@parts.register
+def _(thing: keras.Operation):
+    weights = [np.asarray(variable, np.float32) for variable in getattr(thing, "variables", [])]
+    if is_own(type(thing)):
+        return [type(thing), _held(thing), weights]
+    return [type(thing), _without_lambdas(thing.get_config()), weights, list(_own(thing))]
+
+
+@parts.register
+def _(thing: keras.Variable):
+    return [np.asarray(thing, np.float32)]
+
+
+@parts.register(keras.Initializer)
+@parts.register(keras.random.SeedGenerator)
+def _(thing):
+    return [type(thing)]
 
 
 def weights_digest(network):

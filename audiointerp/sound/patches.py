@@ -1,15 +1,15 @@
 """Clips → log-mel patches, each knowing its clip and its start."""
 
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
-import joblib
 import numpy as np
 import pandas as pd
 
 from ..errors import MissingDataError, PatchShapeError, UnreadableAudioError
 from ..storage.cache import cached
+from ..storage.fingerprints import fingerprint, settings_of
 from ..storage.folders import cache_folder
 from .frontend import VGGISH, FrontEnd
 from .reading import LONGEST, file_digest, numbered, read_each, read_with_notes, report_unreadable, warn_of_repairs
@@ -122,7 +122,7 @@ class Patches:
     def digest(self):
         """Fingerprint of the contents, labels and settings, for cached results."""
         labels = list(self.label) if "label" in self.table else None
-        return joblib.hash([np.asarray(self.data), labels, asdict(self.frontend)])
+        return fingerprint([np.asarray(self.data), labels, settings_of(self.frontend)])
 
 
 def make_patches(

@@ -4,7 +4,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["archives", "cache", "folders", "remote"],
+    submodules=["archives", "cache", "fingerprints", "folders", "remote"],
     submod_attrs={
         "folders": ["cache_folder", "data_folder"],
         "cache": ["cached", "write_whole"],

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import joblib
 
+from .fingerprints import fingerprint_or_warn
 from .folders import cache_folder
 
 
 def cached(room, *, version, ignore=()):
     """Decorator: results of a function are kept in the cache and served from there.
 
-    A result is kept under the function's name, its version and its arguments, those in `ignore` left out. The decorated
-    function takes one more option, ``cache``: False computes anew and keeps nothing.
+    A result is kept under the function's name, its version and its arguments, those in `ignore` left out. A user's own
+    functions and classes among them count with their code; where that cannot be told, a UserWarning says so and nothing
+    is kept. The decorated function takes one more option, ``cache``: False computes anew and keeps nothing.
 
     Parameters
     ----------
@@ -52,7 +54,9 @@ def cached(room, *, version, ignore=()):
             given.apply_defaults()
             known = {name: value for name, value in given.arguments.items() if name not in ignore}
             name = f"{function.__module__}.{function.__qualname__}"
-            path = cache_folder(room) / f"{joblib.hash([name, version, known])}.joblib"
+            if (key := fingerprint_or_warn([name, version, known])) is None:
+                return function(*args, **options)
+            path = cache_folder(room) / f"{key}.joblib"
             if path.is_file():
                 try:
                     return joblib.load(path)

@@ -12,6 +12,7 @@ from ..networks.head import HEAD, check_network, check_patches, label_index, lab
 from ..networks.running import outputs_of
 from ..networks.saving import copy_of, digest
 from ..storage.cache import cached
+from ..storage.fingerprints import settings_of
 from .heads import fit_head
 from .loop import fit
 from .recipes import Recipe
@@ -84,7 +85,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     key = [digest(network), train.digest, validation.digest, asdict(recipe)]
     options = {"cache": cache, "progress": progress}
     if augmentation:
-        key.append(asdict(augmentation))
+        key.append(settings_of(augmentation))
         targets = [np.eye(network.output_shape[-1], dtype=np.float32)[numbers] for numbers in targets]
         options |= {"augment": partial(augmentation, train, targets[0]), "loss": "categorical_crossentropy"}
     if recipe.trainable == "head" and augmentation:

@@ -5,7 +5,6 @@ import warnings
 from contextlib import contextmanager
 from functools import partial
 
-import joblib
 import numpy as np
 import pandas as pd
 import tensorflow as tf
@@ -16,6 +15,7 @@ from ..networks.backend import keras
 from ..networks.running import quiet_retracing
 from ..networks.saving import copy_of, load_network, save_network
 from ..storage.cache import write_whole
+from ..storage.fingerprints import fingerprint_or_warn
 from ..storage.folders import cache_folder
 
 VERSION = 1  # goes up whenever training gives other results than before
@@ -49,7 +49,9 @@ def fit(
     network that is returned and kept from the one that was trained. `name` is of the cache's folder, the network's by
     default. Network and history are returned, as by `fine_tune`.
     """
-    folder = cache_folder(f"networks/{name or network.name}-{joblib.hash([VERSION, key])[:16]}") if cache else None
+    key = fingerprint_or_warn([VERSION, key]) if cache else None
+    cache = key is not None
+    folder = cache_folder(f"networks/{name or network.name}-{key[:16]}") if cache else None
     iterations = len(targets[0]) // min(recipe.batch_size, len(targets[0])) * recipe.epochs
     finished = _finished(folder, iterations) if cache else None
     if finished:
