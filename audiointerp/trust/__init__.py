@@ -7,7 +7,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["agreement", "evidence", "faithfulness", "methods", "sanity", "shortcuts", "stability", "table"],
     submod_attrs={
         "agreement": ["map_agreement"],
-        "evidence": ["evidence_score", "evidence_summary", "filter_evidence", "oracle_maps", "random_maps"],
+        "evidence": [
+            "evidence_score",
+            "evidence_summary",
+            "filter_evidence",
+            "moved_maps",
+            "oracle_maps",
+            "random_maps",
+        ],
         "faithfulness": ["faithfulness_areas", "faithfulness_curves"],
         "sanity": ["parameter_randomization", "randomized"],
         "shortcuts": ["plant_shortcut"],

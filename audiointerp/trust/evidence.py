@@ -118,6 +118,18 @@ def random_maps(maps, *, seed=0):
     return maps.copy(data=np.random.default_rng(seed).uniform(size=maps.shape).astype(np.float32))
 
 
+def moved_maps(maps, *, seed=0):
+    """The same maps, each moved by random numbers of cells, what leaves at one side coming in at the other.
+
+    They are as smooth and as peaked as the maps are, and know as little as chance: a closer comparison than
+    `random_maps` wherever compact regions count otherwise than scattered ones.
+    """
+    rng, (frames, mels) = np.random.default_rng(seed), (maps.sizes[dim] for dim in CELLS)
+    moves = rng.integers(0, [frames, mels], (maps.sizes["patch"], 2))
+    one_by_one = [maps.isel(patch=row).roll(dict(zip(CELLS, move, strict=True))) for row, move in enumerate(moves)]
+    return maps.copy(data=np.stack([one.values for one in one_by_one], axis=maps.dims.index("patch")))
+
+
 def oracle_maps(maps, clips):
     """Maps that know all, of the same patches, classes and cells: 1 in the evidence of a clip table, 0 elsewhere."""
     inside = _evidence_in(maps, clips)[0].broadcast_like(maps).transpose(*maps.dims)

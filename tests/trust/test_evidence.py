@@ -11,7 +11,7 @@ import xarray as xr
 from audiointerp.errors import MissingDataError, UnknownLabelError
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
-from audiointerp.trust.evidence import evidence_score, evidence_summary, filter_evidence, oracle_maps
+from audiointerp.trust.evidence import evidence_score, evidence_summary, filter_evidence, moved_maps, oracle_maps
 
 TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
 
@@ -118,6 +118,18 @@ def test_summary_takes_the_map_of_the_true_class(rng):
         evidence_summary({"own": known.sel(label=["b"])}, clips)
     with pytest.raises(MissingDataError, match="own do not know the true classes"):
         evidence_summary({"own": known.drop_vars("true")}, clips)
+
+
+def test_moved_maps_keep_their_values_and_lose_their_place(rng):
+    maps, clips = many(rng, n=400)
+    known = oracle_maps(maps, clips)
+    moved = moved_maps(known)
+    assert (moved.sum(["time", "frequency"]) == known.sum(["time", "frequency"])).all()
+    assert (moved[:, 0].values == moved[:, 1].values).all()  # a patch's classes move together
+    mass = evidence_summary({"moved": moved}, clips).loc[("moved", "all classes", "mass")]
+    assert mass["low"] < 1 < mass["high"] and mass["ratio"] == pytest.approx(1, abs=0.25)
+    two = moved_maps(maps.transpose("label", "time", "patch", "frequency")).transpose(*maps.dims)
+    assert (two == moved_maps(maps)).all() and (moved_maps(maps, seed=1) != two).any()
 
 
 def test_patches_without_evidence_do_not_count(rng):
