@@ -23,7 +23,7 @@ def plant_shortcut(
     label,
     kind="tone",
     *,
-    level=-20.0,
+    level=-10.0,
     frequency=3_000.0,
     probability=1.0,
     elsewhere=0.0,

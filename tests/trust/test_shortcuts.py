@@ -2,16 +2,23 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
+import xarray as xr
 from scipy import signal
 
 from audiointerp.errors import MissingDataError, UnknownLabelError
+from audiointerp.evaluation.predictions import predict
+from audiointerp.maps.methods import explain
+from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.sound.patches import make_patches
-from audiointerp.trust.evidence import evidence_score, oracle_maps
+from audiointerp.training.fine_tuning import fine_tune
+from audiointerp.training.recipes import Recipe
+from audiointerp.trust.evidence import evidence_score, evidence_summary, oracle_maps
 from audiointerp.trust.shortcuts import plant_shortcut
 
 
@@ -73,8 +80,6 @@ def test_a_patch_shows_the_tone_where_the_evidence_is(clips):
     tainted = plant_shortcut(clips, "a", level=0, frequency=3_000, progress=False)
     frontend = FrontEnd(frames=40)
     with_tone, without = (make_patches(table[:3], frontend, progress=False) for table in (tainted, clips))
-    import xarray as xr
-
     coords = {"patch": range(len(with_tone)), "clip": ("patch", with_tone.clip), "start": ("patch", with_tone.start)}
     coords |= {"time": with_tone.time, "frequency": with_tone.frequency}
     maps = xr.DataArray(with_tone.data - without.data, coords, ("patch", "time", "frequency"))
@@ -110,6 +115,34 @@ def test_shares_of_the_class_and_elsewhere(tmp_path, rng):
     shares = half.groupby("label")["tainted"].mean()
     assert shares["cat"] == pytest.approx(0.5, abs=0.15) and shares["dog"] == pytest.approx(0.2, abs=0.12)
     assert (half["evidence"].map(len) == half["tainted"]).all()
+
+
+def test_a_network_takes_the_shortcut_and_maps_give_it_away(tmp_path, rng, small):
+    """Two classes of the same noise: only the tone tells them apart, and without it the class is lost."""
+    rows = []
+    for number in range(60):
+        path = tmp_path / f"{number}.wav"
+        soundfile.write(path, rng.normal(0, 0.05, 8_000), 16_000)
+        rows.append({"path": str(path), "label": "ab"[number % 2], "fold": number % 5 + 1, "source": str(number)})
+    clips = pd.DataFrame(rows)
+    tainted = plant_shortcut(clips, "a", level=-10, frequency=2_500, progress=False)
+    patches, without = (make_patches(each, small, overlap=0, progress=False) for each in (tainted, clips))
+    held_out = patches.table["fold"].to_numpy() == 5
+    x = inputs = keras.Input((32, 16, 1))
+    for filters in (8, 16):
+        x = keras.layers.MaxPooling2D((4, 1))(keras.layers.Conv2D(filters, 3, padding="same", activation="relu")(x))
+    network = add_head(keras.Model(inputs, keras.layers.Flatten()(x), name="small"), ["a", "b"], small)
+    recipe = Recipe(epochs=30, batch_size=16, learning_rate=3e-3, drop_period=10)
+    network, _ = fine_tune(network, patches[~held_out], patches[held_out], recipe, cache=False, progress=False)
+
+    own = held_out & (patches.label == "a")
+    found = {name: predict(network, each[own]) for name, each in (("with", patches), ("without", without))}
+    right = {name: (table["predicted"] == "a").mean() for name, table in found.items()}
+    assert right["with"] >= 0.9 and right["without"] <= right["with"] - 0.4
+    maps = explain(network, patches[own], "occlusion", mask=(32, 2), stride=(32, 1), progress=False)
+    summary = evidence_summary({"occlusion": maps}, tainted)
+    assert summary.loc[("occlusion", "a", "hit"), "score"] >= 0.8
+    assert summary.loc[("occlusion", "a", "mass"), "low"] > 3
 
 
 def test_what_is_out_of_range_is_said(clips, tmp_path):
