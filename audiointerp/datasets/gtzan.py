@@ -296,7 +296,7 @@ def _incomplete(place, absent):
 def _read_features(path):
     advice = f"Expected filename, label and {_FEATURE_COUNT} features, one row a track. Take Kaggle's file again."
     try:
-        table = pd.read_csv(path).drop(columns="length", errors="ignore")
+        table = pd.read_csv(path, float_precision="round_trip").drop(columns="length", errors="ignore")
         track = table.pop("filename").astype(str).str.rsplit(".", n=1).str[0].rename("track")
         label = table.pop("label").astype(str)
         features = table.astype("float64")

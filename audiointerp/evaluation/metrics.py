@@ -85,7 +85,9 @@ def recall(counts):
 
 def sort_by_recall(counts):
     """Confusion counts with the classes recognised best first, rows and columns alike."""
-    order = recall(counts).sort_values(ascending=False, kind="stable").index
+    order = (
+        recall(counts).sort_values(ascending=False, kind="stable").index.tolist()
+    )  # a named index renames the columns in pandas 2
     return counts.loc[order, order]
 
 

@@ -206,6 +206,13 @@ def _changes_no_number(function, shape):
     return found is not None and found.size == values.size and np.allclose(found.ravel(), values.ravel(), rtol=1e-2)
 
 
+def _does_nothing(call):
+    """Whether a call gives the numbers that it takes, as dropout and a cast do."""
+    if len(call.inputs) != 1 or getattr(call.layer, "weights", None) or call.inputs[0].shape != call.outputs[0].shape:
+        return False
+    return _changes_no_number(call.layer, call.inputs[0].shape)
+
+
 def _gives_probabilities(network):
     """Whether scores of numbers drawn at random lie between 0 and 1 and add up to 1."""
     shape = [size or 64 for size in network.input_shape[1:]]
@@ -231,15 +238,15 @@ class PooledHead:
 def pooled_head(network):
     """The end of a network, if it averages its feature maps over all positions and has one dense layer.
 
-    A softmax may follow, and dropout, which does nothing here, may stand between the two. A ValueError if the network
+    A softmax may follow, and dropout or a cast, which do nothing here, may stand between. A ValueError if the network
     ends otherwise.
     """
     by_output = {id(tensor): call for call in calls(network) for tensor in call.outputs}
     chain = [by_output[id(network.outputs[0])]]  # from the end to the feature maps
     while len(chain[-1].inputs) == 1 and not isinstance(chain[-1].layer, keras.layers.GlobalAveragePooling2D):
         chain.append(by_output[id(chain[-1].inputs[0])])
-    kept = [call for call in chain if not isinstance(call.layer, keras.layers.Dropout)]
-    last = kept[0] if kept and kept[0].inputs and not kept[0].layer.weights else None
+    kept = [call for call in chain if not _does_nothing(call)]
+    last = kept[0] if kept and kept[0].inputs and not getattr(kept[0].layer, "weights", None) else None
     if last and _acts_as_ending(last.layer, last.inputs[0].shape):
         kept = kept[1:]
     dense, pool = (kept[0].layer, kept[1].layer) if len(kept) == 2 else (None, None)

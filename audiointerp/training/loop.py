@@ -210,7 +210,7 @@ def _finished(folder, iterations):
     if not ((folder / HISTORY).is_file() and (folder / NETWORK).is_file()):
         return None
     try:
-        trained, history = load_network(folder / NETWORK), pd.read_csv(folder / HISTORY)
+        trained, history = load_network(folder / NETWORK), pd.read_csv(folder / HISTORY, float_precision="round_trip")
         if len(history) != iterations:
             raise ValueError(f"{HISTORY} has {len(history)} of {iterations} rows")
         return trained, history
@@ -225,7 +225,7 @@ def _resume(folder):
         return None, []
     try:
         learner = keras.saving.load_model(folder / STATE)
-        rows = pd.read_csv(folder / PARTIAL, index_col=0).to_dict("records")
+        rows = pd.read_csv(folder / PARTIAL, index_col=0, float_precision="round_trip").to_dict("records")
         done = int(learner.optimizer.iterations)
         if len(rows) < done:
             raise ValueError(f"{PARTIAL} has {len(rows)} of {done} rows")

@@ -104,6 +104,7 @@ def test_sort_by_recall():
     counts = pd.DataFrame([[1, 1, 0], [0, 0, 0], [1, 2, 97]], *names)
     ordered = sort_by_recall(counts)
     assert list(ordered.index) == list(ordered.columns) == ["sea", "dog", "rain"]
+    assert (ordered.index.name, ordered.columns.name) == ("true", "predicted")
     assert ordered.loc["sea", "rain"] == 2 and ordered.to_numpy().sum() == 102
 
 

@@ -203,15 +203,16 @@ def ending(*end):
         [layers.GlobalAveragePooling2D(), layers.Dense(4, use_bias=False), layers.Activation("softmax")],
         [layers.GlobalAveragePooling2D(), layers.Dense(4)],
         [layers.GlobalAveragePooling2D(), layers.Dense(4, activation="sigmoid")],
+        [layers.GlobalAveragePooling2D(), layers.Identity(), layers.Dense(4), layers.Softmax(), layers.Identity()],
     ],
-    ids=["softmax inside", "dropout", "no bias", "logits", "sigmoids"],
+    ids=["softmax inside", "dropout", "no bias", "logits", "sigmoids", "identity"],
 )
 def test_networks_made_elsewhere(end, patches_of):
     network, patches = ending(*end), patches_of(n=2)
     found = cam(network, patches, upsample=None, details=True)
     assert list(found["label"].values) == ["0", "1", "2", "3"]
     logits = found["map"].mean(["time", "frequency"]) + found["bias"]
-    last = network.layers[-1]
+    last = next(each for each in reversed(network.layers) if not isinstance(each, layers.Identity))
     expected = network.predict(patches.data[..., None], verbose=0)
     activation = last.activation if isinstance(last, layers.Dense) else None
     as_given = {keras.activations.linear: keras.activations.linear, keras.activations.sigmoid: keras.ops.sigmoid}

@@ -73,12 +73,14 @@ def make_predictions():
 
 @pytest.fixture
 def pixel():
-    """Colour of a figure at data coordinates of its axes, as it is really drawn."""
+    """Colour of a figure at data coordinates of its axes, as it is really drawn, without the frame around them."""
 
     pictures = {}
 
     def colour(ax, time, frequency):
         if ax.figure not in pictures:
+            for each in ax.figure.axes:
+                each.spines[:].set_visible(False)
             ax.figure.canvas.draw()
             pictures[ax.figure] = np.asarray(ax.figure.canvas.buffer_rgba())[::-1, :, :3] / 255
         x, y = ax.transData.transform((time, frequency))
