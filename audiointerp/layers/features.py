@@ -12,9 +12,10 @@ import pandas as pd
 
 from ..datasets.feature_arrays import as_features
 from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
-from ..networks.backend import keras
+from ..networks.backend import in_float32, keras
 from ..networks.graph import layer_outputs
 from ..networks.head import check_patches, frontend_of
+from ..networks.precision import float32_of
 from ..networks.running import outputs_of, run_waveforms
 from ..networks.saving import digest
 from ..networks.soundnet import HEADS, TRAINED_AT
@@ -64,6 +65,7 @@ def layer_table(network):
     return table.assign(**{f"{column} (ms)": 1000 * table[column] / rate for column in ("step", "field")})
 
 
+@in_float32()
 def layer_features(
     network,
     data,
@@ -122,6 +124,7 @@ def layer_features(
     >>> layers = layer_features(network, make_patches(clips, frontend_of(network)))  # doctest: +SKIP
     >>> layers["conv1"].groupby("label").mean()  # doctest: +SKIP
     """
+    network = float32_of(network)
     known = list(layer_outputs(network))
     layers = known if layers is None else list(layers)
     unknown = [name for name in layers if name not in known]
@@ -177,7 +180,7 @@ def _of_patches(key, network, patches, layers, batch_size, progress):
     """Layers side by side, averaged over the patches of each clip [clips, neurons]."""
     outputs = [layer_outputs(network)[name] for name in layers]
     means = [keras.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x for x in outputs]
-    body = keras.Model(network.input, keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
+    body = keras.Model(network.inputs[0], keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
     values = outputs_of(body, patches.data, batch_size=batch_size, title="layer features", progress=progress)
     return pd.DataFrame(values).groupby(patches.clip, sort=False).mean().to_numpy(np.float32)
 

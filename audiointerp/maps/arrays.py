@@ -7,6 +7,7 @@ import xarray as xr
 
 from ..errors import MissingDataError
 from ..networks.head import check_patches, label_index, labels_of
+from ..networks.precision import float32_of
 from .regions import containing_cell
 
 UPSAMPLE = ("linear", "nearest", None)
@@ -19,6 +20,7 @@ class Request:
     Parameters
     ----------
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+        In float32.
     patches : Patches [n]
     labels : list of str
         The classes to explain.
@@ -91,7 +93,7 @@ def request(network, patches, labels, upsample, details):
         raise ValueError("labels is empty: name at least one class, or leave it out for all of them.")
     labels = list(dict.fromkeys(labels))
     classes = [label_index(network, label) for label in labels]
-    return Request(network, patches, labels, classes, upsample, details)
+    return Request(float32_of(network), patches, labels, classes, upsample, details)
 
 
 def upsampled(grid, shape, how):

@@ -7,9 +7,10 @@ import tensorflow as tf
 import xarray as xr
 
 from ..errors import MissingDataError
-from ..networks.backend import keras
+from ..networks.backend import in_float32, keras
 from ..networks.graph import CONVOLUTIONS, calls, feature_map
 from ..networks.head import check_patches
+from ..networks.precision import float32_of
 from ..networks.running import batch_size_for, in_batches
 from ..sound.frontend import hz_to_mel, mel_to_hz
 from .arrays import at, label_coords, plain
@@ -29,6 +30,7 @@ CELL_BY_CELL = (
 )
 
 
+@in_float32()
 def deconvolve(network, patches, layer, neuron, *, keep=None, batch_size=None, progress=True):
     """From one feature map back to the log-mel input: the part of the patch that the neuron answered to.
 
@@ -99,6 +101,7 @@ def deconvolve(network, patches, layer, neuron, *, keep=None, batch_size=None, p
     return xr.DataArray(values.astype(np.float32), coords, ("patch", "time", "frequency"), name="map", attrs=attrs)
 
 
+@in_float32()
 def strongest_examples(network, patches, layer, neuron, *, most=9, batch_size=None, progress=True):
     """The patches that a neuron answers to most, and where in them.
 
@@ -160,6 +163,7 @@ def _copy_up_to(network, patches, layer, neuron):
     if len(patches) == 0:
         raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
+    network = float32_of(network)
     tensor = feature_map(network, layer)
     if not _is_whole(neuron) or not 0 <= neuron < tensor.shape[-1]:
         count = tensor.shape[-1]

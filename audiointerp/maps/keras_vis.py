@@ -85,7 +85,7 @@ def scorecam(
     Wang et al., Score-CAM: Score-weighted visual explanations for convolutional neural networks, CVPRW 2020.
     """
     asked = request(network, patches, labels, upsample, details)
-    batch = batch_size_for(network, batch_size, precision)
+    network, batch = asked.network, batch_size_for(network, batch_size, precision)
     target = grid_of(network, layer)
     if filters is not None and not 1 <= filters <= target.tensor.shape[-1]:
         raise ValueError(f"filters={filters}: layer '{target.name}' has {target.tensor.shape[-1]}.")
@@ -139,7 +139,7 @@ def saliency(
     Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, ICLR workshop 2014.
     """
     asked = request(network, patches, labels, upsample, details)
-    batch = batch_size_for(network, batch_size)
+    network, batch = asked.network, batch_size_for(network, batch_size)
     explainer = _from_library("saliency", "Saliency")(keras.Model(network.inputs, logits_of(network)))
     noise = {"smooth_samples": smooth_samples, "smooth_noise": smooth_noise}
 

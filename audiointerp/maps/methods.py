@@ -3,6 +3,7 @@
 import inspect
 from importlib import import_module
 
+from ..networks.backend import in_float32
 from ..networks.precision import check_precision, is_reduced
 from ..networks.saving import digest
 from ..storage.cache import cached
@@ -21,6 +22,7 @@ METHODS = {
 }
 
 
+@in_float32()
 def explain(
     network,
     patches,

@@ -1,6 +1,7 @@
-"""Keras, imported here alone, so that a backend that the package does not run on is said at its first use."""
+"""Keras, imported here alone: a backend that the package does not run on is said at its first use."""
 
 import os
+from contextlib import contextmanager
 
 ADVICE = (
     "audiointerp runs Keras on TensorFlow. Take the variable KERAS_BACKEND out of the environment or set it to "
@@ -16,3 +17,16 @@ except (ImportError, ValueError) as error:
 
 if keras.config.backend() != "tensorflow":
     raise ImportError(f"Keras runs on the backend '{keras.config.backend()}' in this process. {ADVICE}")
+
+
+@contextmanager
+def in_float32():
+    """Layers that are made while this lasts are of float32, whatever floatx and policy are set; also a decorator."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)

@@ -9,7 +9,7 @@ from ..errors import PatchShapeError, WeightsError
 from ..sound.frontend import MUSIC
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, fetch
-from .backend import keras
+from .backend import in_float32, keras
 from .head import HEAD, add_head
 
 WEIGHTS = Remote(
@@ -30,6 +30,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PIXELS, COLOURS = "pixels", "colours"  # layers that make a patch a picture, and that picture one of ImageNet's
 
 
+@in_float32()
 def efficientnet_b0(labels, *, weights="efficientnet", seed=0, frontend=MUSIC):
     """EfficientNetB0's 1,280 averaged features with a new dense layer `FCFinal` and softmax.
 

@@ -1,7 +1,7 @@
 """Convolutional networks for music genres, built to be read: a plain one, and ones that end in an average."""
 
 from ..sound.frontend import MUSIC
-from .backend import keras
+from .backend import in_float32, keras
 from .head import add_head, scaled
 from .interpretable_filters import InterpretableFilters
 
@@ -11,6 +11,7 @@ WEIGHT = 0.002  # of the filter loss: at 0.01 its 64 filters outweigh the classe
 PEAK = 12.0  # of the mask, which lets few positions pass: averages stay as large as without it, and are learned from
 
 
+@in_float32()
 def plain_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     """Three blocks of convolution, ReLU and max-pooling, then two dense layers: the project's first network.
 
@@ -41,6 +42,7 @@ def plain_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     return add_head(keras.Model(inputs, x, name="plain_cnn"), labels, frontend, seed=seed + 100)
 
 
+@in_float32()
 def cam_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     """Four convolutions with batch norm, then the average of each feature map and one dense layer.
 
@@ -62,6 +64,7 @@ def cam_cnn(labels, *, width=1.0, seed=0, frontend=MUSIC):
     return _averaged("cam_cnn", labels, None, width, seed, frontend)
 
 
+@in_float32()
 def interpretable_cnn(labels, *, weight=WEIGHT, tau=1.0, peak=PEAK, width=1.0, seed=0, frontend=MUSIC):
     """`cam_cnn` with `InterpretableFilters` after its last convolution, and otherwise the same initial weights.
 

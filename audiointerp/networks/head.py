@@ -6,13 +6,14 @@ import numpy as np
 
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
-from .backend import keras
+from .backend import in_float32, keras
 from .custom_layers import ClassScores, ScaleWaveform
 from .saving import finalised
 
 HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
 
 
+@in_float32()
 def add_head(body, labels, frontend=VGGISH, *, seed=0):
     """Put a new dense layer and a softmax on a network without its output layer.
 
@@ -43,8 +44,8 @@ def add_head(body, labels, frontend=VGGISH, *, seed=0):
     if len(labels) < 2 or len(set(labels)) < len(labels):
         raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice.")
     initializer = keras.initializers.GlorotUniform(seed)
-    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name=HEAD)(body.output)
-    return keras.Model(body.input, ClassScores(labels, frontend)(logits), name=body.name)
+    logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name=HEAD)(body.outputs[0])
+    return keras.Model(body.inputs[0], ClassScores(labels, frontend)(logits), name=body.name)
 
 
 def labels_of(network):
@@ -119,6 +120,7 @@ def frontend_of(network):
     raise WeightsError(f"network '{network.name}' does not say which front end it needs; build it with add_head.")
 
 
+@in_float32()
 def with_frontend(network, frontend):
     """A copy with the same weights behind another front end for waveforms, such as one of another sample rate."""
 

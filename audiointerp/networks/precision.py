@@ -1,4 +1,4 @@
-"""Inference in bfloat16, where the hardware gains from it."""
+"""Networks in float32, whatever they were built in; inference in bfloat16, where the hardware gains from it."""
 
 import functools
 import os
@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ..storage.cache import cached
-from .backend import keras
+from .backend import in_float32, keras
 from .saving import finalised
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -74,33 +74,76 @@ def is_reduced(precision):
 
 
 def as_precision(network, precision="auto"):
-    """A network for inference in the wanted precision: itself for float32, otherwise a copy with its present weights.
+    """A network in the wanted precision: itself for float32 if it is, otherwise a copy with its present weights.
 
     In bfloat16 (8 bits of exponent as float32, 8 of mantissa instead of 24) weights and activations take half the
     memory. Batch norm keeps its statistics in float32; the last layer with weights and what follows it stay float32
     altogether, so that scores keep their digits. "auto" is bfloat16 where `gains_from_bfloat16`.
     """
     check_precision(precision)
-    return _reduced_copy(network) if is_reduced(precision) else network
+    plain = float32_of(network)
+    return _reduced_copy(plain) if is_reduced(precision) else plain
 
 
-def _reduced_copy(network):
+def float32_of(network):
+    """The network, or a copy in float32 if a layer is of another policy, such as mixed_bfloat16 or float64."""
+    if all(name == "float32" for layer in _layers(network) for name in _floats(layer)):
+        return network
+    return _copied(network, lambda layer: "float32")
+
+
+def _layers(network):
+    """Every layer, those of networks inside a network too."""
+    for layer in network.layers:
+        yield from _layers(layer) if isinstance(layer, keras.Model) else [layer]
+
+
+def _floats(layer):
+    """Floating types that a layer computes in, keeps its weights in or takes."""
+    names = [layer.dtype] if isinstance(layer, keras.layers.InputLayer) else [layer.compute_dtype, layer.variable_dtype]
+    return [name for name in names if "float" in name]
+
+
+@in_float32()
+def _copied(network, policy):
+    """A copy with the same weights, each layer of the policy that a function of it names; None leaves it as it is."""
     plain = keras.Model(network.inputs, network.outputs, name=network.name)  # without optimizer, which clones too
-    weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
-    kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}
-    copy = keras.models.clone_model(plain, clone_function=lambda layer: _reduced(layer, kept))
+    copy = _cloned(plain, policy)
     for new, old in zip(copy.variables, plain.variables, strict=True):
         new.assign(keras.ops.cast(old, new.dtype))
     return finalised(copy)
 
 
-def _reduced(layer, kept=()):
-    """A bfloat16 copy of a layer, its weights still empty; those named in `kept` stay as they are."""
-    if isinstance(layer, keras.Model):
-        return keras.models.clone_model(layer, clone_function=_reduced)
-    config = layer.get_config()
-    if "dtype" in config and layer.name not in kept and not isinstance(layer, keras.layers.InputLayer):
-        normalises = isinstance(layer, keras.layers.BatchNormalization)
-        config["dtype"] = keras.DTypePolicy("mixed_bfloat16" if normalises else "bfloat16")
-    zeros = {key: "zeros" for key in config if key.endswith("_initializer")}
-    return type(layer).from_config({**config, **zeros})
+def _cloned(network, policy):
+    """A copy of a network, its weights still empty."""
+
+    def cloned(layer):
+        if isinstance(layer, keras.Model):
+            return _cloned(layer, policy)
+        config, chosen = layer.get_config(), policy(layer)
+        if "dtype" in config and chosen:
+            config["dtype"] = keras.DTypePolicy(chosen)
+        zeros = {key: "zeros" for key in config if key.endswith("_initializer")}
+        return type(layer).from_config({**config, **zeros})
+
+    def given(tensor):
+        dtype = "float32" if "float" in tensor.dtype else tensor.dtype
+        return keras.Input(batch_shape=tensor.shape, dtype=dtype, name=tensor.name)
+
+    inputs = network.inputs if isinstance(network, keras.Sequential) else network.input
+    inputs = keras.tree.map_structure(given, inputs)
+    return keras.models.clone_model(network, input_tensors=inputs, clone_function=cloned)
+
+
+def _reduced_copy(network):
+    """A bfloat16 copy; the last layer with weights and what follows it stay float32."""
+    plain = keras.Model(network.inputs, network.outputs, name=network.name)
+    weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
+    kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}
+
+    def policy(layer):
+        if layer.name in kept:
+            return None
+        return "mixed_bfloat16" if isinstance(layer, keras.layers.BatchNormalization) else "bfloat16"
+
+    return _copied(plain, policy)

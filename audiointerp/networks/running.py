@@ -8,10 +8,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import MissingDataError, PatchShapeError, WeightsError
-from .backend import keras
+from .backend import in_float32, keras
 from .custom_layers import ScaleWaveform
 from .graph import calls, logits_of, probabilities_of
-from .precision import as_precision, is_reduced
+from .precision import as_precision, float32_of, is_reduced
 
 UNITS = {"probability": "probability", "logit": "logit"}
 ACTIVATION_BYTES = 128e6  # largest activation of a batch: beyond it, forward passes get slower on processors
@@ -52,6 +52,7 @@ def _check_finite(given, found, start):
             )
 
 
+@in_float32()
 def outputs_of(network, data, *, batch_size=None, precision="float32", title="scores", progress=True):
     """What a network gives for many patches [n, ...], float32; a channel axis is added to data that has none.
 
@@ -75,9 +76,11 @@ def outputs_of(network, data, *, batch_size=None, precision="float32", title="sc
     return in_batches(run, data, batch_size=size, title=title, progress=progress)
 
 
+@in_float32()
 def scores_of(network, data, *, score="probability", **options):
     """Scores [n, classes] of many patches as "probability" or "logit"; options of `outputs_of`."""
     check_score(score)
+    network = float32_of(network)
     scores = probabilities_of(network) if score == "probability" else logits_of(network)
     network = network if scores is network.outputs[0] else keras.Model(network.inputs[0], scores, name=network.name)
     return outputs_of(network, data, **options)
@@ -219,7 +222,7 @@ def _path_to(network, tensors):
     """Calls of a network's layers that are needed for some tensors, without the input."""
     layers = keras.layers
     known = (ScaleWaveform, layers.ZeroPadding1D, layers.Conv1D, layers.MaxPooling1D, layers.BatchNormalization)
-    path = [call for call in calls(keras.Model(network.input, tensors)) if call.inputs]
+    path = [call for call in calls(keras.Model(network.inputs[0], tensors)) if call.inputs]
     for layer, *_ in path:
         padded = isinstance(layer, (layers.Conv1D, layers.MaxPooling1D)) and layer.padding != "valid"
         dilated = isinstance(layer, layers.Conv1D) and layer.dilation_rate != (1,)

@@ -10,9 +10,10 @@ from ..errors import WeightsError
 from ..storage.cache import write_whole
 from ..storage.fingerprints import Unknown, fingerprint, is_own, parts
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
-from .backend import keras
+from .backend import in_float32, keras
 
 
+@in_float32()
 def copy_of(network, weights_of=None):
     """A network of its own with the same layers, and the weights of the network or of another one like it.
 
@@ -159,6 +160,7 @@ def save_network(network, path):
     return path
 
 
+@in_float32()
 def load_network(path):
     """Load a network saved by `save_network`; it alone can classify a sound.
 

@@ -15,7 +15,7 @@ from ..sound.frontend import SOUNDNET
 from ..storage.cache import write_whole
 from ..storage.folders import cache_folder, data_folder
 from ..storage.remote import Remote, check, check_bytes, fetch
-from .backend import keras
+from .backend import in_float32, keras
 from .custom_layers import ScaleWaveform
 from .head import add_head, scaled
 
@@ -62,6 +62,7 @@ TRAINED_AT = 22_050  # Hz
 PARTS = ("weights", "biases", "gamma", "beta", "mean", "var")
 
 
+@in_float32()
 def soundnet(labels=None, *, weights="official", width=1.0, seed=0, frontend=SOUNDNET):
     """SoundNet's seven convolutions on a waveform of any length, with what the weights have behind them.
 

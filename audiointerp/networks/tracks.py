@@ -4,11 +4,12 @@ import numpy as np
 
 from ..errors import MissingDataError, PatchShapeError
 from ..sound.music import FEATURES, TRACK
-from .backend import keras
+from .backend import in_float32, keras
 from .custom_layers import FeatureScale, ResumedDropout
 from .head import add_head
 
 
+@in_float32()
 def track_network(train, labels=None, *, hidden=(256,), dropout=0.5, decay=1e-3, seed=0):
     """A network of dense layers on track features, with random weights.
 

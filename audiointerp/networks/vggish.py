@@ -7,7 +7,7 @@ from ..errors import WeightsError
 from ..sound.frontend import VGGISH
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, check, fetch
-from .backend import keras
+from .backend import in_float32, keras
 from .head import add_head, scaled
 
 CHECKPOINT = Remote(
@@ -25,6 +25,7 @@ POOLED = {"conv1": "pool1", "conv2": "pool2", "conv3_2": "pool3", "conv4_2": "po
 DENSE = (("fc1_1", 4096), ("fc1_2", 4096), ("fc2", 128))
 
 
+@in_float32()
 def vggish(labels, *, weights="audioset", width=1.0, seed=0, frontend=VGGISH, sha256=CHECKPOINT.sha256):
     """VGGish with a new dense layer `FCFinal` and softmax.
 

@@ -9,7 +9,7 @@ from ..errors import WeightsError
 from ..sound.frontend import YAMNET
 from ..storage.folders import data_folder
 from ..storage.remote import Remote, checksum, fetch
-from .backend import keras
+from .backend import in_float32, keras
 from .head import add_head, scaled
 
 WEIGHTS = Remote(
@@ -26,6 +26,7 @@ WEIGHTS = Remote(
 BLOCKS = ((2, 32), (1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024))
 
 
+@in_float32()
 def yamnet(labels, *, weights="audioset", width=1.0, seed=0, frontend=YAMNET):
     """YAMNet's 1,024 averaged features with a new dense layer `FCFinal` and softmax.
 

@@ -6,9 +6,10 @@ from functools import partial
 import numpy as np
 
 from ..errors import MissingDataError
-from ..networks.backend import keras
+from ..networks.backend import in_float32, keras
 from ..networks.graph import has_ending
 from ..networks.head import HEAD, check_network, check_patches, label_index, labels_of
+from ..networks.precision import float32_of
 from ..networks.running import outputs_of
 from ..networks.saving import copy_of, digest
 from ..storage.cache import cached
@@ -18,6 +19,7 @@ from .loop import fit
 from .recipes import Recipe
 
 
+@in_float32()
 def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cache=True, progress=True):
     """Train a network on patches and report as the MathWorks example does.
 
@@ -75,6 +77,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
         check_patches(network, patches)
         if len(patches) == 0:
             raise MissingDataError(f"no patches to {use}. Check the split, and whether every clip is silent.")
+    network = float32_of(network)
     if network.output_shape[-1] == 1 or not has_ending(network):
         raise ValueError(
             f"network '{network.name}' gives {'one score' if network.output_shape[-1] == 1 else 'logits'}, and is "
@@ -117,7 +120,7 @@ def embed(network, patches, *, batch_size=None, cache=True, progress=True):
         If the network does not take the patches.
     """
     check_patches(network, patches)
-    body = keras.Model(network.input, network.get_layer(HEAD).input, name=network.name)
+    body = keras.Model(network.inputs[0], network.get_layer(HEAD).input, name=network.name)
     return _embeddings([digest(body), patches.digest], body, patches, batch_size, progress, cache=cache)
 
 

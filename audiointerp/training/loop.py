@@ -11,7 +11,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ..errors import WeightsError
-from ..networks.backend import keras
+from ..networks.backend import in_float32, keras
+from ..networks.precision import float32_of
 from ..networks.running import quiet_retracing
 from ..networks.saving import copy_of, load_network, save_network
 from ..storage.cache import write_whole
@@ -24,6 +25,7 @@ STATE, PARTIAL = "state.keras", "state.csv"
 BATCH = 64
 
 
+@in_float32()
 def fit(
     network,
     inputs,
@@ -49,6 +51,7 @@ def fit(
     network that is returned and kept from the one that was trained. `name` is of the cache's folder, the network's by
     default. Network and history are returned, as by `fine_tune`.
     """
+    network = float32_of(network)
     key = fingerprint_or_warn([VERSION, key]) if cache else None
     cache = key is not None
     folder = cache_folder(f"networks/{name or network.name}-{key[:16]}") if cache else None

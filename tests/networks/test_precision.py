@@ -4,13 +4,23 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from audiointerp.evaluation.predictions import predict
+from audiointerp.layers.features import layer_features
+from audiointerp.layers.filters import feature_maps
 from audiointerp.maps import explain
+from audiointerp.maps.deconvolution import deconvolve
+from audiointerp.maps.methods import METHODS
 from audiointerp.networks import precision
+from audiointerp.networks.genre import cam_cnn
 from audiointerp.networks.head import add_head
 from audiointerp.networks.precision import as_precision, gains_from_bfloat16
+from audiointerp.networks.soundnet import soundnet
 from audiointerp.networks.vggish import vggish
-from audiointerp.sound.frontend import VGGISH
+from audiointerp.networks.yamnet import yamnet
+from audiointerp.sound.frontend import VGGISH, FrontEnd
 from audiointerp.sound.patches import Patches
+from audiointerp.training.fine_tuning import embed, fine_tune
+from audiointerp.training.recipes import Recipe
 
 LABELS = ["tone", "click", "hiss"]
 
@@ -199,3 +209,73 @@ def test_both_precisions_are_timed():
     seconds = precision.convolution_seconds()
     assert set(seconds) == {"float32", "bfloat16"}
     assert all(0 < each < 60 for each in seconds.values())
+
+
+@pytest.fixture
+def policy(request):
+    """Keras' global policy or floatx, put back afterwards."""
+    floatx, before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64" if request.param == "floatx" else floatx)
+    keras.config.set_dtype_policy("float64" if request.param == "floatx" else request.param)
+    yield request.param
+    assert keras.config.floatx() == ("float64" if request.param == "floatx" else floatx)
+    assert keras.config.dtype_policy().name == ("float64" if request.param == "floatx" else request.param)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(before)
+
+
+def pooled(weights=None):
+    """A small network made as a user does it, in whatever policy is set."""
+    layers = [keras.layers.Conv2D(6, 3, strides=2, name="conv"), keras.layers.BatchNormalization()]
+    layers += [keras.layers.ReLU(), keras.layers.GlobalAveragePooling2D()]
+    body = keras.Sequential([keras.Input((32, 16, 1)), *layers])
+    network = add_head(body, ["high", "low"], FrontEnd(frames=32, mels=16), seed=5)
+    network.set_weights(weights or network.get_weights())
+    return network
+
+
+def results(network, patches):
+    """All that is asked of a network, as arrays by name."""
+    quiet = {"progress": False}
+    found = {"predict": predict(network, patches, **quiet)[["high", "low"]].to_numpy(np.float32)}
+    found |= {"embed": embed(network, patches, **quiet), "maps": feature_maps(network, patches, "conv", **quiet).values}
+    found |= {f"layer {name}": each.values for name, each in layer_features(network, patches, **quiet).items()}
+    for method in METHODS:
+        options = {"samples": 32} if method == "lime" else {}
+        found[method] = explain(network, patches, method, precision="float32", **quiet, **options).values
+    found["deconvolution"] = deconvolve(network, patches, "conv", 1, **quiet).values
+    for part in ("head", "all"):
+        recipe = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, trainable=part)
+        trained, history = fine_tune(network, patches, patches, recipe, **quiet)
+        found[f"trained {part}"] = trained.predict(patches.data[..., None], verbose=0)
+        found[f"loss {part}"] = history["batch_loss"].to_numpy(np.float32)
+    return found
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "float64", "floatx"], indirect=True)
+def test_results_are_of_float32_whatever_policy_a_network_was_made_in(policy, toy):
+    patches = toy(6)
+    network = pooled()
+    assert network.get_layer("conv").compute_dtype == policy.removeprefix("mixed_").replace("floatx", "float64")
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    plain = pooled([np.asarray(weight, np.float32) for weight in network.get_weights()])
+    expected = results(plain, patches)
+    np.testing.assert_allclose(expected["predict"], plain.predict(patches.data[..., None], verbose=0), atol=1e-6)
+    keras.config.set_floatx("float64" if policy == "floatx" else "float32")
+    keras.config.set_dtype_policy("float64" if policy == "floatx" else policy)
+    for again in (False, True):  # the second time from the cache
+        for name, found in results(network, patches).items():
+            assert found.dtype == np.float32, name
+            scale = np.abs(expected[name]).max()
+            np.testing.assert_allclose(found, expected[name], atol=1e-4 * scale, err_msg=f"{name} {policy} {again}")
+    assert network.get_layer("conv").compute_dtype != "float32"
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "floatx"], indirect=True)
+@pytest.mark.parametrize("build", [vggish, yamnet, cam_cnn, soundnet], ids=lambda build: build.__name__)
+def test_networks_are_built_in_float32_whatever_policy_is_set(policy, build):
+    options = {} if build is cam_cnn else {"weights": "random"}
+    network = build(labels=LABELS, width=1 / 16, **options)
+    assert {layer.compute_dtype for layer in network.layers[1:]} == {"float32"}
+    assert {variable.dtype for variable in network.trainable_variables} == {network.inputs[0].dtype} == {"float32"}
