@@ -65,7 +65,6 @@ def layer_table(network):
     return table.assign(**{f"{column} (ms)": 1000 * table[column] / rate for column in ("step", "field")})
 
 
-@in_float32()
 def layer_features(
     network,
     data,
@@ -176,6 +175,7 @@ def _sounding(network, patches):
 
 
 @cached("features", version=1, ignore=("network", "patches", "batch_size", "progress"))
+@in_float32()
 def _of_patches(key, network, patches, layers, batch_size, progress):
     """Layers side by side, averaged over the patches of each clip [clips, neurons]."""
     outputs = [layer_outputs(network)[name] for name in layers]

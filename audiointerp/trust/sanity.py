@@ -1,9 +1,9 @@
 """Sanity: maps of a network whose layers are randomised must fall apart."""
 
-import keras
 import numpy as np
 import pandas as pd
 
+from ..networks.backend import keras
 from ..networks.graph import calls
 from ..networks.saving import copy_of, finalised
 from .methods import explain_each, explain_own, named_methods, own_labels, rank_correlation

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -379,3 +380,81 @@ print(json.dumps(out))
         np.testing.assert_allclose(values, anew, rtol=1e-5)
     for number, which in ((1, range(1, 6)), (2, range(6)), (3, range(6))):
         assert all(abs(kept[number][each] - kept[0][each]) > 1e-4 for each in which), (number, kept)
+
+
+class Unregistered(keras.layers.Layer):
+    def call(self, inputs):
+        return inputs * 2
+
+
+def tripled(values):
+    return values * 3
+
+
+def with_layer(body, layer):
+    inputs = keras.Input((32, 16, 1))
+    return keras.Sequential([inputs, layer, body(), keras.layers.Dense(2, activation="softmax")])
+
+
+GOOD = {
+    "lambda.keras": (lambda: keras.layers.Lambda(lambda x: 2 * x), {"safe_mode": False}, "safe_mode=False"),
+    "lambda.h5": (lambda: keras.layers.Lambda(lambda x: 2 * x), {"safe_mode": False}, "safe_mode=False"),
+    "own.keras": (Unregistered, {"custom_objects": {"Unregistered": Unregistered}}, "'Unregistered': Unregistered"),
+    "own.h5": (Unregistered, {"custom_objects": {"Unregistered": Unregistered}}, "'Unregistered': Unregistered"),
+    "function.keras": (
+        lambda: keras.layers.Activation(tripled),
+        {"custom_objects": {"tripled": tripled}},
+        "'tripled': tripled",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_file_that_keras_does_not_load_is_not_called_damaged(name, body, rng, tmp_path):
+    make, options, advice = GOOD[name]
+    network, x = with_layer(body, make()), rng.normal(size=(2, 32, 16, 1)).astype(np.float32)
+    network.save(tmp_path / name)
+    with pytest.raises(WeightsError, match=r"a good file") as error:
+        load_network(tmp_path / name)
+    assert advice in str(error.value) and "damaged" not in str(error.value) and "elete" not in str(error.value)
+    loaded = keras.saving.load_model(tmp_path / name, compile=False, **options)  # what is advised works
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), network.predict(x, verbose=0), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["network.weights.h5", "renamed.keras"])
+def test_a_file_of_weights_alone_is_said_to_be_one(name, body, rng, tmp_path):
+    network, other = (with_layer(body, keras.layers.ReLU()) for _ in range(2))
+    network.save_weights(tmp_path / "network.weights.h5")
+    (tmp_path / "network.weights.h5").rename(tmp_path / name)
+    with pytest.raises(WeightsError, match=r"weights alone.*load_weights\(path\).* ending in \.weights\.h5"):
+        load_network(tmp_path / name)
+    (tmp_path / name).rename(tmp_path / "again.weights.h5")
+    other.load_weights(tmp_path / "again.weights.h5")
+    x = rng.normal(size=(2, 32, 16, 1)).astype(np.float32)
+    np.testing.assert_array_equal(other.predict(x, verbose=0), network.predict(x, verbose=0))
+
+
+def test_a_folder_is_said_to_be_what_it_is(network, tmp_path):
+    network.export(tmp_path / "exported", verbose=False)
+    with pytest.raises(WeightsError, match=r"exported: a folder.* SavedModel .*TFSMLayer"):
+        load_network(tmp_path / "exported")
+    path = save_network(network, tmp_path / "network.keras")
+    shutil.unpack_archive(path, tmp_path / "unpacked", "zip")
+    with pytest.raises(WeightsError, match=r"unpacked: a folder.*zip what is in it"):
+        load_network(tmp_path / "unpacked")
+    with pytest.raises(WeightsError, match=r"a folder, not a file\. Expected one file"):
+        load_network(tmp_path)
+
+
+def test_a_wrong_ending_is_said_and_a_file_of_something_else_is_not_to_be_deleted(network, tmp_path):
+    path = save_network(network, tmp_path / "network.keras")
+    for name in ("network", "network.zip", "network.h5"):
+        shutil.copy(path, tmp_path / name)
+        with pytest.raises(WeightsError, match=r"Give it that ending, network\.keras"):
+            load_network(tmp_path / name)
+    (tmp_path / "network.tflite").write_bytes(b"\0\0\0\0TFL3")
+    with pytest.raises(WeightsError, match=r"not a network of Keras") as error:
+        load_network(tmp_path / "network.tflite")
+    assert "elete" not in str(error.value)
+    network.save(tmp_path / "legacy.h5")
+    assert labels_of(load_network(tmp_path / "legacy.h5")) == LABELS
