@@ -244,11 +244,10 @@ def results(network, patches):
         options = {"samples": 32} if method == "lime" else {}
         found[method] = explain(network, patches, method, precision="float32", **quiet, **options).values
     found["deconvolution"] = deconvolve(network, patches, "conv", 1, **quiet).values
-    for part in ("head", "all"):
-        recipe = Recipe(epochs=2, batch_size=4, learning_rate=1e-3, trainable=part)
+    for recipe in (Recipe(trainable="head"), Recipe(epochs=2, batch_size=4, learning_rate=1e-3)):
         trained, history = fine_tune(network, patches, patches, recipe, **quiet)
-        found[f"trained {part}"] = trained.predict(patches.data[..., None], verbose=0)
-        found[f"loss {part}"] = history["batch_loss"].to_numpy(np.float32)
+        found[f"trained {recipe.trainable}"] = trained.predict(patches.data[..., None], verbose=0)
+        found[f"loss {recipe.trainable}"] = history["batch_loss"].to_numpy(np.float32)
     return found
 
 
