@@ -164,7 +164,10 @@ def _check_folds(labels, folds, only):
     if folds.shape != (len(labels),):
         raise ValueError(f"folds of shape {folds.shape}: expected one of each of the {len(labels)} patches.")
     if len(known) < 2:
-        raise MissingDataError(f"all patches are in fold {known}: a network is tested on a fold it was not trained on.")
+        raise MissingDataError(
+            f"all patches are in fold {known}: a network is tested on a fold it was not trained on. Give the clips "
+            'folds before they are cut: datasets.with_folds(clips, by="source").'
+        )
     held_out = known if only is None else list(dict.fromkeys(only))
     if absent := [fold for fold in held_out if fold not in known]:
         raise MissingDataError(f"folds {absent} have no patches; there are {known}.")

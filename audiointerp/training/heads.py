@@ -1,6 +1,7 @@
 """Heads: one dense layer on embeddings, trained until it has converged."""
 
 import time
+import warnings
 
 import joblib
 import numpy as np
@@ -8,15 +9,17 @@ import pandas as pd
 from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedGroupKFold
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)  # C: the larger, the weaker the penalty; on standardised embeddings
-FALLBACK = 1e-2  # where a class has one recording, so that none is left to try C on
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # C: the larger, the weaker the penalty; on standardised embeddings
+FALLBACK = 1e-2  # where fewer than two classes have a second recording to try C on
 PARTS = 3
 MOST = 3000  # patches that C is chosen on
-TOLERANCE = 1e-4  # largest entry of the gradient at the end
+TOLERANCE = 1e-3  # largest entry of the gradient at the end
 
 
+@threadpool_limits.wrap(1, "blas")  # the products are so narrow that threads mostly wait for each other
 def fit_head(train, validation, outputs, groups, *, validate_every=50, seed=0, progress=True):
     """Multinomial logistic regression on embeddings, as the weights of a dense layer, and how it came about.
 
@@ -54,13 +57,19 @@ def fit_head(train, validation, outputs, groups, *, validate_every=50, seed=0, p
 
 
 def _chosen(x, targets, outputs, groups, seed, progress):
-    """The C that is best on groups that were not learned from; `FALLBACK` where a class has one group alone."""
-    thinned = np.arange(0, len(x), -(-len(x) // MOST))  # neighbouring patches overlap, so that every k-th says as much
+    """The C that is best on groups that were not learned from; classes of one group alone have no say.
+
+    Neighbouring patches overlap, so every k-th says as much. C then goes down by k: the penalty on a patch is the same.
+    """
+    thinned = np.arange(0, len(x), -(-len(x) // MOST))
+    share = len(thinned) / len(x)
+    several = pd.Series(groups[thinned]).groupby(targets[thinned]).nunique()
+    several = several[several > 1]
+    thinned = thinned[np.isin(targets[thinned], several.index)]
+    if len(several) < 2:
+        return FALLBACK * share
     x, targets, groups = x[thinned], targets[thinned], groups[thinned]
-    fewest = min(len(set(groups[targets == number])) for number in set(targets))
-    if fewest < 2 or len(set(targets)) < 2:
-        return FALLBACK
-    folds = StratifiedGroupKFold(min(PARTS, fewest), shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(PARTS, several.min()), shuffle=True, random_state=seed)
 
     def losses(learned, tested):
         weights, found = None, []
@@ -73,7 +82,7 @@ def _chosen(x, targets, outputs, groups, seed, progress):
     jobs = (joblib.delayed(losses)(*turn) for turn in turns)
     found = joblib.Parallel(n_jobs=-1, prefer="threads", return_as="generator")(jobs)
     found = list(tqdm(found, "head", len(turns), unit="part", leave=False, delay=2, disable=not progress))
-    return STRENGTHS[int(np.argmin(np.mean(found, axis=0)))]
+    return STRENGTHS[int(np.argmin(np.mean(found, axis=0)))] * share
 
 
 def _solved(x, targets, outputs, strength, *, start=None, note=None):
@@ -84,7 +93,7 @@ def _solved(x, targets, outputs, strength, *, start=None, note=None):
 
     def loss_and_gradient(flat):
         weights = flat.reshape(-1, outputs)
-        logs = log_softmax(x @ weights[:-1].astype(np.float32) + weights[-1].astype(np.float32), axis=1)
+        logs = log_softmax(_logits(x, weights), axis=1)
         loss = -logs[rows, targets].mean(dtype=np.float64) + penalty / 2 * (weights[:-1] ** 2).sum()
         errors = np.exp(logs)
         errors[rows, targets] -= 1
@@ -95,10 +104,18 @@ def _solved(x, targets, outputs, strength, *, start=None, note=None):
     callback = None if note is None else lambda flat: note(flat.reshape(-1, outputs))
     options = {"maxiter": 2000, "gtol": TOLERANCE, "ftol": 0.0}
     found = minimize(loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", callback=callback, options=options)
+    if (steepest := np.abs(found.jac).max()) > 10 * TOLERANCE:
+        warnings.warn(
+            f"the head has not converged: its gradient is still {steepest:.2g}.", RuntimeWarning, stacklevel=3
+        )
     return found.x.reshape(-1, outputs)
+
+
+def _logits(x, weights):
+    return x @ weights[:-1].astype(np.float32) + weights[-1].astype(np.float32)
 
 
 def _scored(weights, x, targets, outputs):
     """Accuracy and mean cross-entropy."""
-    logs = log_softmax(x @ weights[:-1] + weights[-1], axis=1)
+    logs = log_softmax(_logits(x, weights), axis=1)
     return (logs.argmax(axis=1) == targets).mean(), -logs[np.arange(len(x)), targets].mean()

@@ -35,8 +35,6 @@ def fit(
     *,
     loss="sparse_categorical_crossentropy",
     augment=None,
-    finish=None,
-    name=None,
     cache=True,
     progress=True,
 ):
@@ -47,14 +45,13 @@ def fit(
 
     Inputs and targets are pairs, for training and validation: inputs anything with a shape that gives arrays when it is
     indexed, or a function that returns the pair; targets numbers of classes, or distributions over them. `augment`
-    makes each training batch from the numbers of its rows and a generator, in place of indexing. `finish` makes the
-    network that is returned and kept from the one that was trained. `name` is of the cache's folder, the network's by
-    default. Network and history are returned, as by `fine_tune`.
+    makes each training batch from the numbers of its rows and a generator, in place of indexing. Network and history are
+    returned, as by `fine_tune`.
     """
     network = float32_of(network)
     key = fingerprint_or_warn([VERSION, key]) if cache else None
     cache = key is not None
-    folder = cache_folder(f"networks/{name or network.name}-{key[:16]}") if cache else None
+    folder = cache_folder(f"networks/{network.name}-{key[:16]}") if cache else None
     iterations = len(targets[0]) // min(recipe.batch_size, len(targets[0])) * recipe.epochs
     finished = _finished(folder, iterations) if cache else None
     if finished:
@@ -71,7 +68,7 @@ def fit(
         except tf.errors.UnimplementedError:  # before the first step: TensorFlow has rewritten a large sum in its way
             with one_after_another(rewritten=False):
                 learner, history = train()
-    trained = finish(learner) if finish else copy_of(network, learner)  # without the optimizer
+    trained = copy_of(network, learner)  # without the optimizer
     if cache:
         write_whole(folder / HISTORY, lambda path: history.to_csv(path, index=False))
         save_network(trained, folder / NETWORK)

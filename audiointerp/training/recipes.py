@@ -1,6 +1,6 @@
 """Recipes: how a network is trained, and the recipe that suits each."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from numbers import Integral
 
 import numpy as np
@@ -8,10 +8,12 @@ import numpy as np
 from ..networks.build import GENRE
 from .augmentation import Augmentation
 
+MATHWORKS = {"epochs": 5, "batch_size": 128, "learning_rate": 1e-3, "drop_factor": 0.5, "drop_period": 2}
+
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained; the defaults are those of the MathWorks example.
+    """How a network is trained; the defaults are those of the MathWorks example (`MATHWORKS`).
 
     Parameters
     ----------
@@ -40,27 +42,30 @@ class Recipe:
     0.001
     """
 
-    epochs: int = 5
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    drop_factor: float = 0.5
-    drop_period: int = 2
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    drop_factor: float | None = None
+    drop_period: int | None = None
     validate_every: int = 50
     trainable: str = "all"
     seed: int = 0
 
     def __post_init__(self):
-        for name in ("epochs", "batch_size", "drop_period", "validate_every"):
-            if not (isinstance(getattr(self, name), Integral) and getattr(self, name) >= 1):
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a whole number from 1 on.")
-        for name in ("learning_rate", "drop_factor"):
-            if not 0 < getattr(self, name) < np.inf:
-                raise ValueError(f"{name}={getattr(self, name)!r}: expected a number above 0.")
         if self.trainable not in ("all", "head"):
             raise ValueError(f"trainable={self.trainable!r}: expected 'all' or 'head'.")
-        idle = [f.name for f in fields(self)[:5] if self.trainable == "head" and getattr(self, f.name) != f.default]
-        if idle:
-            raise ValueError(f"{', '.join(idle)}: a head is trained until it has converged. Leave this out.")
+        given = [name for name in MATHWORKS if getattr(self, name) is not None]
+        if self.trainable == "head" and given:
+            raise ValueError(f"{', '.join(given)}: a head is trained until it has converged. Leave this out.")
+        for name, default in MATHWORKS.items() if self.trainable == "all" else ():
+            value = default if getattr(self, name) is None else getattr(self, name)
+            object.__setattr__(self, name, value)
+            if isinstance(default, int) and not (isinstance(value, Integral) and value >= 1):
+                raise ValueError(f"{name}={value!r}: expected a whole number from 1 on.")
+            if isinstance(default, float) and not 0 < value < np.inf:
+                raise ValueError(f"{name}={value!r}: expected a number above 0.")
+        if not (isinstance(self.validate_every, Integral) and self.validate_every >= 1):
+            raise ValueError(f"validate_every={self.validate_every!r}: expected a whole number from 1 on.")
         if not (isinstance(self.seed, Integral) and self.seed >= 0):
             raise ValueError(f"seed={self.seed!r}: expected a whole number from 0 on.")
 

@@ -8,7 +8,7 @@ from ..datasets.catalogue import load
 from ..datasets.splits import split
 from ..networks.backend import keras
 from ..networks.build import GENRE, build_network
-from ..networks.head import frontend_of
+from ..networks.head import frontend_of, labels_of
 from ..sound.patches import Patches, make_patches
 from ..sound.reading import numbered
 from .fine_tuning import fine_tune
@@ -97,4 +97,6 @@ def prepare(
     sounding = (train[~train.silent], validation[~validation.silent])
     augmentation = default_augmentation(network)
     trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, progress=progress)
+    if on_missing == "skip":
+        clips = clips[clips["label"].isin(labels_of(untrained))]
     return Study(clips, train, validation, trained, history)

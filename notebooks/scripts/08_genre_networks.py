@@ -266,7 +266,7 @@ for way, folds in of_rows.items():
 if YAMNET and YAMNET != "random":
     long = replace(ai.YAMNET, frames=300)
     heard = ai.make_patches(clips, long, overlap=0)
-    head = ai.Recipe(epochs=40, batch_size=32, drop_period=15, trainable="head", seed=SEED)
+    head = ai.Recipe(trainable="head", seed=SEED)
     of_heard = {"patches at random": ai.datasets.patch_folds(heard.table, seed=SEED),
                 "tracks at random": ai.datasets.clip_folds(heard.table, seed=SEED), "neighbours together": None}
     for way, folds in of_heard.items():
@@ -279,7 +279,7 @@ if YAMNET and YAMNET != "random":
 # %%
 if IMAGENET:
     network = ai.networks.efficientnet_b0(labels, weights=IMAGENET, seed=SEED)
-    head = ai.Recipe(epochs=40, batch_size=32, drop_period=15, trainable="head", seed=SEED)
+    head = ai.Recipe(trainable="head", seed=SEED)
     for way, folds in ways.items():
         found = ai.training.cross_validate(network, patches, head, folds=folds, only=HELD_OUT)
         results["ImageNet, new head", way] = found

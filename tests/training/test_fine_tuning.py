@@ -106,7 +106,8 @@ def test_head_only_changes_the_head_only(network, train, validation):
     )
 
 
-def test_a_head_is_a_logistic_regression_on_the_embeddings(network, train, validation, capsys):
+def test_a_head_is_a_logistic_regression_on_the_embeddings(network, train, validation, capsys, monkeypatch):
+    monkeypatch.setattr("audiointerp.training.heads.TOLERANCE", 1e-6)
     trained, history = fine_tune(network, train, validation, Recipe(trainable="head"))
     said = re.fullmatch(
         r"head of tiny: converged after (\d+) iterations, C = (\S+); right .*\n", capsys.readouterr().out
