@@ -45,8 +45,8 @@ def fit(
 
     Inputs and targets are pairs, for training and validation: inputs anything with a shape that gives arrays when it is
     indexed, or a function that returns the pair; targets numbers of classes, or distributions over them. `augment`
-    makes each training batch from the numbers of its rows and a generator, in place of indexing. Network and history are
-    returned, as by `fine_tune`.
+    makes each training batch from the numbers of its rows and a generator, in place of indexing. Network and history
+    are returned, as by `fine_tune`.
     """
     network = float32_of(network)
     key = fingerprint_or_warn([VERSION, key]) if cache else None
