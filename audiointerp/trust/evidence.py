@@ -52,7 +52,9 @@ def evidence_score(maps, clips):
     strongest = (positive == peak) & counted
     hit = (strongest & inside).sum(CELLS) / strongest.sum(CELLS)
     mass = positive.where(inside).sum(CELLS) / total.where(some)
-    top = xr.apply_ufunc(_top_share, positive, inside, input_core_dims=[CELLS, CELLS], vectorize=True)
+    top = xr.apply_ufunc(
+        _top_share, positive, inside, input_core_dims=[CELLS, CELLS], vectorize=True, output_dtypes=[float]
+    )
     area = inside.sum(CELLS) / counted.sum(CELLS)
     table = {"hit": hit.where(some), "mass": mass, "top": top.where(some), "area": area.broadcast_like(hit)}
     index = [dim for dim in maps.dims if dim not in CELLS]
@@ -212,4 +214,4 @@ def _cells_in(boxes, maps):
     inside = [evidence_mask(boxes[clip], start + time, frequency) for clip, start in starts]
     shape = (len(inside), len(time), len(frequency))
     coords = {dim: maps[dim].values for dim in ("patch", "time", "frequency")}
-    return xr.DataArray(np.reshape(inside, shape), coords, ("patch", "time", "frequency"))
+    return xr.DataArray(np.reshape(np.array(inside, bool), shape), coords, ("patch", "time", "frequency"))

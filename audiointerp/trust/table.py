@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..evaluation.metrics import ratio_interval
-from .evidence import SCORES, evidence_score
+from .evidence import SCORES, evidence_score, moved_maps
 from .faithfulness import faithfulness_areas, faithfulness_curves
 from .methods import explain_own, named_methods, own_labels, rank_correlation
 from .sanity import parameter_randomization
@@ -59,9 +59,10 @@ def trust_table(
         Indexed by `method` and `measure`: `value`, `low`, `high`, `better` ("higher" or "lower"), `clips`, `patches`.
         Measures are "evidence hit", "evidence mass" and "evidence top" (times what the area would give, see
         `evidence_summary`; 1 by chance), "deletion" and "insertion" (area by which the curve is better than those of
-        random orders; 0 by chance), "randomization" (rank correlation with the map of the network with all layers
-        randomised), "stability" (rank correlation with maps of shifted and noisy patches) and "agreement" (rank
-        correlation with the other methods, if there are any).
+        random orders; 0 by chance), "deletion, moved" and "insertion, moved" (than those of the method's own maps,
+        moved at random: what their place is worth, their smoothness left out), "randomization" (rank correlation with
+        the map of the network with all layers randomised), "stability" (rank correlation with maps of shifted and noisy
+        patches) and "agreement" (rank correlation with the other methods, if there are any).
 
     Raises
     ------
@@ -84,7 +85,8 @@ def trust_table(
     few = np.unique(np.linspace(0, len(patches) - 1, min(most, len(patches))).round().astype(int))
     again = network, patches[few], list(methods.values())
     known = {"labels": labels[few], "maps": {name: own[few] for name, own in maps.items()}}
-    areas = faithfulness_areas(faithfulness_curves(network, patches, maps, labels=labels, fill=fill, **run))
+    every = maps | {f"{name}, moved": moved_maps(own, seed=seed) for name, own in maps.items()}
+    areas = faithfulness_areas(faithfulness_curves(network, patches, every, labels=labels, fill=fill, **run))
     random = parameter_randomization(*again, depths=1, **known, **run).set_index("method")
     stable = map_stability(*again, **known, **run).set_index("method")
 
@@ -96,8 +98,10 @@ def trust_table(
             inside = evidence_score(own[right], clips).assign(clip=patches.clip[right])
             inside = inside[inside["area"] > 0].dropna()
             found |= {f"evidence {each}": (inside[each], inside["area"], inside["clip"]) for each in SCORES}
-        gains = areas.loc[name]
-        found |= {each: (gains[f"{each}_gain"], 1, gains["clip"]) for each in ("deletion", "insertion")}
+        own_areas, moved = areas.loc[name], areas.loc[f"{name}, moved"]
+        for curve, sign in (("deletion", -1), ("insertion", 1)):
+            found[curve] = own_areas[f"{curve}_gain"], 1, own_areas["clip"]
+            found[f"{curve}, moved"] = sign * (own_areas[curve] - moved[curve]), 1, own_areas["clip"]
         for measure, table in (("randomization", random), ("stability", stable)):
             part = table.loc[[name]].dropna()
             found[measure] = part["rank_correlation"], 1, part["clip"]

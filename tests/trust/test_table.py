@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from audiointerp.maps.methods import explain
-from audiointerp.trust.evidence import evidence_summary
+from audiointerp.trust.evidence import evidence_summary, moved_maps
 from audiointerp.trust.faithfulness import faithfulness_areas, faithfulness_curves
 from audiointerp.trust.sanity import parameter_randomization
 from audiointerp.trust.table import trust_table
@@ -29,8 +29,8 @@ def test_measures_are_those_of_their_own_functions(asked):
     network, patches, clips = asked
     table = trust_table(network, patches, METHODS, clips=clips, most=3, progress=False)
     assert table.index.get_level_values("method").unique().tolist() == NAMES
-    measures = ["evidence hit", "evidence mass", "evidence top", "deletion", "insertion"]
-    measures += ["randomization", "stability", "agreement"]
+    measures = ["evidence hit", "evidence mass", "evidence top", "deletion", "deletion, moved"]
+    measures += ["insertion", "insertion, moved", "randomization", "stability", "agreement"]
     assert table.loc["gradcam"].index.tolist() == measures
     assert ((table["low"] <= table["value"]) & (table["value"] <= table["high"])).all()
 
@@ -38,12 +38,17 @@ def test_measures_are_those_of_their_own_functions(asked):
             zip(NAMES, (("gradcam", {}), FINE), strict=True)}  # fmt: skip
     right = {name: one[1:] for name, one in maps.items()}
     summary = evidence_summary(right, clips).xs("all classes", level="label")
-    areas = faithfulness_areas(faithfulness_curves(network, patches, maps, progress=False))
+    moved = {f"{name} elsewhere": moved_maps(one) for name, one in maps.items()}
+    areas = faithfulness_areas(faithfulness_curves(network, patches, maps | moved, progress=False))
     random = parameter_randomization(network, patches[[0, 4, 7]], METHODS, depths=1, progress=False)
     for name in NAMES:
         assert table.loc[(name, "evidence mass"), "value"] == pytest.approx(summary.loc[(name, "mass"), "ratio"])
         assert table.loc[(name, "deletion"), "value"] == pytest.approx(areas.loc[name, "deletion_gain"].mean())
         assert table.loc[(name, "insertion"), "value"] == pytest.approx(areas.loc[name, "insertion_gain"].mean())
+        gain = areas.loc[f"{name} elsewhere", "deletion"] - areas.loc[name, "deletion"]
+        assert table.loc[(name, "deletion, moved"), "value"] == pytest.approx(gain.mean())
+        gain = areas.loc[name, "insertion"] - areas.loc[f"{name} elsewhere", "insertion"]
+        assert table.loc[(name, "insertion, moved"), "value"] == pytest.approx(gain.mean())
         expected = random.loc[random["method"] == name, "rank_correlation"].mean()
         assert table.loc[(name, "randomization"), "value"] == pytest.approx(expected, abs=1e-3, nan_ok=True)
     assert table.loc[(NAMES[1], "stability"), "value"] > 0.5
@@ -53,9 +58,13 @@ def test_measures_are_those_of_their_own_functions(asked):
 
 
 def test_without_evidence_and_other_methods_these_measures_are_absent(asked):
-    network, patches, _ = asked
+    network, patches, clips = asked
     table = trust_table(network, patches, [FINE], most=2, labels="class1", progress=False)
-    assert table.loc[NAMES[1]].index.tolist() == ["deletion", "insertion", "randomization", "stability"]
+    measures = ["deletion", "deletion, moved", "insertion", "insertion, moved", "randomization", "stability"]
+    assert table.loc[NAMES[1]].index.tolist() == measures
+    wrong = [f"class{(int(label[-1]) + 1) % 3}" for label in patches.label]
+    none = trust_table(network, patches, [FINE], clips=clips, most=1, labels=wrong, progress=False)
+    assert none.loc[(NAMES[1], "evidence mass"), ["value", "clips"]].isna().tolist() == [True, False]
     with pytest.raises(ValueError, match="most=0"):
         trust_table(network, patches, [FINE], most=0)
 
