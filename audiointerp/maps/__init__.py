@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "arrays",
         "cam",
         "deconvolution",
+        "files",
         "gradcam",
         "keras_vis",
         "lime",
@@ -16,5 +17,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "perturbation",
         "regions",
     ],
-    submod_attrs={"methods": ["METHODS", "explain"], "deconvolution": ["deconvolve", "strongest_examples"]},
+    submod_attrs={
+        "methods": ["METHODS", "explain"],
+        "files": ["explain_to_file"],
+        "deconvolution": ["deconvolve", "strongest_examples"],
+    },
 )

@@ -103,32 +103,39 @@ def explain(
     >>> maps = explain(network, patches[[250, 500, 750]], "occlusion")  # doctest: +SKIP
     >>> maps.sel(label="helicopter").mean("patch").plot()  # doctest: +SKIP
     """
+    common = {"labels": labels, "upsample": upsample, "details": details, "precision": precision, "seed": seed}
+    common |= {"batch_size": batch_size, "progress": progress}
+    function, chosen = method_call(method, common | options)
+    if not cache:
+        return function(network, patches, **chosen)
+    return _run(method, *maps_key(network, patches, function, chosen), function, network, patches, chosen)
+
+
+def method_call(method, options):
+    """A method's function, and which of `explain`'s options it takes: those given, and its defaults of the others."""
     if method not in METHODS:
         raise ValueError(f"method={method!r}: unknown. Choose one of {', '.join(METHODS)}.")
     module, name = METHODS[method].split(":")
-    module = import_module(f".{module}", __package__)
-    function = getattr(module, name)
-    check_precision(precision)
+    function = getattr(import_module(f".{module}", __package__), name)
     common = {
-        "labels": labels,
-        "upsample": upsample,
-        "details": details,
-        "precision": precision,
-        "seed": seed,
-        "batch_size": batch_size,
-        "progress": progress,
+        name: each.default
+        for name, each in inspect.signature(explain).parameters.items()
+        if each.kind is each.KEYWORD_ONLY and name != "cache"
     }
+    check_precision(options.get("precision", "auto"))
     accepted = list(inspect.signature(function).parameters)[2:]
-    unknown = [option for option in options if option not in accepted]
+    unknown = [option for option in options if option not in accepted and option not in common]
     if unknown:
         own = ", ".join(option for option in accepted if option not in common) or "none"
         raise TypeError(f"method '{method}' has no option {', '.join(unknown)}; its own are: {own}.")
-    chosen = {name: value for name, value in common.items() if name in accepted} | options
-    if not cache:
-        return function(network, patches, **chosen)
+    return function, {name: value for name, value in (common | options).items() if name in accepted}
+
+
+def maps_key(network, patches, function, chosen):
+    """What maps depend on: the settings, and fingerprints of everything else."""
     settings = {name: value for name, value in chosen.items() if name not in ("progress", "batch_size")}
-    key = [module.VERSION, digest(network), patches.digest, patches.table, is_reduced(precision)]
-    return _run(method, settings, key, function, network, patches, chosen)
+    version = import_module(function.__module__).VERSION
+    return settings, [version, digest(network), patches.digest, patches.table, is_reduced(chosen.get("precision"))]
 
 
 @cached("maps", version=1, ignore=("function", "network", "patches", "chosen"))

@@ -8,7 +8,7 @@ from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
 from .backend import in_float32, keras
 from .custom_layers import ClassScores, ScaleWaveform
-from .saving import finalised
+from .saving import finalised, while_unchanged
 
 HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
 
@@ -156,12 +156,17 @@ def check_patches(network, patches):
             f"network '{network.name}' was made for {frontend_of(network)}, the patches for {patches.frontend}. "
             "Make them with make_patches(clips, frontend_of(network))."
         )
-    for weight in network.weights:
-        if not np.isfinite(np.asarray(weight, np.float32)).all():
-            raise WeightsError(
-                f"network '{network.name}': its weight {weight.path} is NaN or infinite, so what it gives means "
-                "nothing. Train it again with a smaller learning rate, or load it anew."
-            )
+    if broken := while_unchanged(network, "broken", lambda: _broken_weight(network)):
+        raise WeightsError(
+            f"network '{network.name}': its weight {broken} is NaN or infinite, so what it gives means "
+            "nothing. Train it again with a smaller learning rate, or load it anew."
+        )
+
+
+def _broken_weight(network):
+    """Name of the first weight that is not finite, if there is one."""
+    broken = (weight.path for weight in network.weights if not np.isfinite(np.asarray(weight, np.float32)).all())
+    return next(broken, None)
 
 
 def scaled(filters, width):

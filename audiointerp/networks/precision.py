@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from ..storage.cache import cached
+from ..storage.fingerprints import Unknown
 from .backend import in_float32, keras
-from .saving import finalised
+from .saving import digest, finalised, while_unchanged
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 GAIN = 1.5  # so many times faster must bfloat16 be: less may be the clock's noise, and casts cost it again
@@ -78,11 +79,16 @@ def as_precision(network, precision="auto"):
 
     In bfloat16 (8 bits of exponent as float32, 8 of mantissa instead of 24) weights and activations take half the
     memory. Batch norm keeps its statistics in float32; the last layer with weights and what follows it stay float32
-    altogether, so that scores keep their digits. "auto" is bfloat16 where `gains_from_bfloat16`.
+    altogether, so that scores keep their digits. The copy is kept until the network changes. "auto" is bfloat16 where
+    `gains_from_bfloat16`.
     """
     check_precision(precision)
-    plain = float32_of(network)
-    return _reduced_copy(plain) if is_reduced(precision) else plain
+    if not is_reduced(precision):
+        return float32_of(network)
+    known = digest(network)
+    if isinstance(known, Unknown):
+        return _reduced_copy(float32_of(network))
+    return while_unchanged(network, ("bfloat16", known), lambda: _reduced_copy(float32_of(network)))
 
 
 def float32_of(network):

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from functools import cache
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import h5py
 import numpy as np
@@ -77,11 +78,14 @@ def digest(network):
 
 
 def _without_lambdas(config):
-    """A config without the code of unnamed functions, which knows files and lines and not what is called."""
+    """A config without the code of unnamed functions, which knows files and lines and not what is called.
+
+    Its tuples become the lists that they are in a saved network.
+    """
     if isinstance(config, dict):
         unnamed = set(config) == {"code", "defaults", "closure"} or isinstance(config.get("value"), tuple)
         return None if unnamed else {name: _without_lambdas(value) for name, value in config.items()}
-    return [_without_lambdas(each) for each in config] if isinstance(config, list) else config
+    return [_without_lambdas(each) for each in config] if isinstance(config, (list, tuple)) else config
 
 
 def _own(layer):
@@ -105,7 +109,9 @@ def _held(layer):
 def _usual():
     layer, given = keras.layers.Layer(name="any"), keras.Input((1,), name="given")
     kinds = layer, keras.Model(given, given, name="any"), keras.Sequential([given], name="any")
-    return {name for kind in kinds for name in vars(kind)}
+    kinds[1].compile("sgd", "mse")
+    run = {"history", "stop_evaluating", "stop_predicting", "_eval_epoch_iterator"}
+    return {name for kind in kinds for name in vars(kind)} | run
 
 
 @parts.register
@@ -129,11 +135,47 @@ def _(thing):
 
 def weights_digest(network):
     """Fingerprint of every variable's bytes."""
+    return while_unchanged(network, "digest", lambda: _fingerprint(network))
+
+
+def _fingerprint(network):
     import tensorflow as tf
 
     rows = [tf.reshape(variable.value, [1, -1]) for variable in network.variables]
     found = [tf.raw_ops.Fingerprint(data=tf.bitcast(row, tf.uint8), method="farmhash64") for row in rows]
     return b"".join(each.numpy().tobytes() for each in found)
+
+
+_KEPT = WeakKeyDictionary()  # by network: the buffers of its variables, and what was computed from them
+
+
+def while_unchanged(network, name, compute):
+    """What `compute()` gives, kept until a weight of the network changes.
+
+    TensorFlow does not write into a buffer that is held elsewhere, it moves the variable to a new one. The buffers are
+    held here: a variable that still lies in its own has not changed. After training the old ones, as large as the
+    weights, stay until this is asked again. Weights on a GPU, or in bfloat16, are computed from anew each time.
+    """
+    buffers = [_buffer(variable) for variable in network.variables]
+    if None in buffers:
+        return compute()
+    held, kept = _KEPT.get(network, ((), {}))
+    if [place for place, _ in held] != [place for place, _ in buffers]:
+        held, kept = _KEPT[network] = buffers, {}
+    if name not in kept:
+        kept[name] = compute()
+    return kept[name]
+
+
+def _buffer(variable):
+    """Where a variable lies in the processor's memory and the tensor that lies there; None if that cannot be told."""
+    import tensorflow as tf
+
+    tensor = tf.convert_to_tensor(variable.value)
+    try:
+        return (np.frombuffer(memoryview(tensor), np.uint8).ctypes.data, tensor) if "CPU" in tensor.device else None
+    except ValueError:  # bfloat16
+        return None
 
 
 def save_network(network, path):

@@ -55,7 +55,10 @@ def own_maps(maps, labels, name="the method"):
     if unknown := sorted(set(labels) - set(known)):
         raise UnknownLabelError(f"label {str(unknown[0])!r}: the maps of {name} are of {', '.join(known)}.")
     maps = maps.transpose("patch", "label", "time", "frequency")
-    own = maps.values[np.arange(len(labels)), [list(known).index(label) for label in labels]]
+    own = np.empty((len(labels), *maps.shape[2:]), maps.dtype)
+    for label in np.unique(labels):  # of maps in a file, no others are read
+        rows = np.flatnonzero(labels == label)
+        own[rows] = maps.isel(patch=rows, label=list(known).index(label)).values
     return maps.isel(label=0, drop=True).copy(data=own)
 
 

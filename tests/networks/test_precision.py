@@ -137,6 +137,10 @@ def test_copy_has_the_weights_of_now(fitted):
     changed.get_layer("FCFinal").set_weights([kernel[:, ::-1], bias[::-1]])
     after = as_precision(changed, "bfloat16").predict(patches.data, verbose=0)
     np.testing.assert_allclose(after, before[:, ::-1], atol=1e-3)
+    kept = as_precision(changed, "bfloat16")
+    assert as_precision(changed, "bfloat16") is kept  # no copy without a change
+    changed.get_layer("FCFinal").activation = keras.activations.tanh
+    assert as_precision(changed, "bfloat16").get_layer("FCFinal").activation is keras.activations.tanh
 
 
 def test_nested_networks():

@@ -14,7 +14,7 @@ import soundfile
 from audiointerp.errors import WeightsError
 from audiointerp.networks.head import add_head, frontend_of, labels_of, with_frontend
 from audiointerp.networks.precision import as_precision
-from audiointerp.networks.saving import copy_of, digest, load_network, save_network, weights_digest
+from audiointerp.networks.saving import copy_of, digest, load_network, save_network, weights_digest, while_unchanged
 from audiointerp.networks.soundnet import soundnet
 from audiointerp.sound.frontend import SOUNDNET, WaveformFrontEnd
 from audiointerp.training.fine_tuning import fine_tune
@@ -120,6 +120,46 @@ def test_fingerprint_knows_the_front_end_and_the_weights(listener):
     kernel, bias = same.get_layer("conv").get_weights()
     same.get_layer("conv").set_weights([kernel, bias + 1])
     assert digest(network) != digest(same)
+
+
+def test_fingerprint_is_the_same_from_a_file(network, tmp_path):
+    assert digest(load_network(save_network(network, tmp_path / "network.keras"))) == digest(network)
+
+
+def test_what_was_computed_is_kept_until_a_weight_changes(network, rng):
+    import tensorflow as tf
+
+    kernel, other = network.get_layer("FCFinal").kernel, network.weights[0]
+    x, y = rng.normal(size=(4, 32, 16, 1)).astype(np.float32), np.array([0, 1, 2, 0])
+    network.compile("sgd", "sparse_categorical_crossentropy")
+
+    @tf.function
+    def in_a_graph():
+        kernel.assign_add(tf.ones(kernel.shape))
+
+    changes = [
+        lambda: kernel.assign(kernel + 1),
+        lambda: kernel.assign_add(np.ones(kernel.shape)),
+        lambda: other.assign(-other),
+        lambda: network.set_weights([2 * weight for weight in network.get_weights()]),
+        lambda: network.train_on_batch(x, y),
+        lambda: network.fit(x, y, verbose=0),
+        in_a_graph,
+        in_a_graph,
+        lambda: kernel.value.scatter_nd_add([[0, 0]], [1.0]),  # last: from then on it is copied when it is read
+    ]
+    for number, change in enumerate(changes):
+        before = digest(network)
+        assert isinstance(before, str)
+        assert while_unchanged(network, number, lambda number=number: number) == number
+        network.predict(x, verbose=0)
+        network.evaluate(x, y, verbose=0)
+        assert while_unchanged(network, number, lambda: pytest.fail("computed again")) == number
+        weights = network.get_weights()
+        change()
+        assert any((one != two).any() for one, two in zip(weights, network.get_weights(), strict=True))
+        assert while_unchanged(network, number, lambda: "anew") == "anew", number
+        assert digest(network) != before, number
 
 
 def test_a_copy_has_weights_of_its_own(network):
@@ -300,7 +340,8 @@ def test_what_an_own_layer_holds_beside_its_config_counts(small, body):
 
 
 def test_a_network_of_known_layers_has_no_code_to_tell(network):
-    assert digest(network) == joblib.hash([network.get_config(), weights_digest(network)])
+    config = json.loads(json.dumps(network.get_config()))
+    assert digest(network) == joblib.hash([config, weights_digest(network)])
 
 
 KEPT = """
