@@ -72,7 +72,8 @@ def trust_table(
 
     Examples
     --------
-    >>> trust_table(network, patches[::7])["value"].unstack("measure").round(2)  # doctest: +SKIP
+    >>> methods = ["gradcam", ("lime", {"samples": 512}), "occlusion"]  # LIME takes most of the time: fewer samples
+    >>> trust_table(network, patches[::7], methods)["value"].unstack("measure").round(2)  # doctest: +SKIP
     """
     methods = named_methods(methods)
     if most < 1:
