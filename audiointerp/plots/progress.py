@@ -123,7 +123,9 @@ def _shade_epochs(axes, edges):
 
 def _summary(history):
     epochs, iterations = history["epoch"].nunique(), int(history["iteration"].max())
-    text = f"{drawing.number_text(epochs, 'epoch')}, {drawing.number_text(iterations, 'iteration')}"
+    text = drawing.number_text(iterations, "iteration")
+    if epochs < iterations or epochs == 1:  # otherwise each iteration sees all patches
+        text = f"{drawing.number_text(epochs, 'epoch')}, {text}"
     if "elapsed" in history:
         text += f", {history['elapsed'].max():.0f} s"
     validated = history["validation_accuracy"].dropna()
