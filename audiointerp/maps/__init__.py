@@ -7,6 +7,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=[
         "arrays",
         "cam",
+        "classes",
         "deconvolution",
         "files",
         "gradcam",
@@ -19,6 +20,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     ],
     submod_attrs={
         "methods": ["METHODS", "explain"],
+        "classes": ["class_difference", "class_profile", "method_consensus"],
         "files": ["explain_to_file"],
         "deconvolution": ["deconvolve", "strongest_examples"],
     },

@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "charts",
+        "classes",
         "confusion",
         "drawing",
         "filters",
@@ -26,7 +27,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "confusion": ["confusion_chart"],
         "filters": ["filter_comparison", "filter_grid", "filter_label_matrix"],
         "interactive": ["clickable", "without_sound"],
-        "maps": ["compare_labels", "frequency_profile", "label_average", "map_grid"],
+        "classes": ["consensus", "frequency_profile", "label_average", "label_difference", "time_profile"],
+        "maps": ["compare_labels", "map_grid"],
         "neurons": [
             "activation_curve",
             "class_owners",
