@@ -57,7 +57,8 @@ def whole_set(args, folder):
 def growth():
     rows = []
     for count in (100, 1_000, 10_000):
-        ran = subprocess.run([sys.executable, __file__, "--one", str(count)], capture_output=True, text=True, check=True)
+        command = [sys.executable, __file__, "--one", str(count)]
+        ran = subprocess.run(command, capture_output=True, text=True, check=True)
         rows.append([count, *map(float, ran.stdout.split()[-3:])])
     print(pd.DataFrame(rows, columns=["patches", "seconds", "peak GB", "file GB"]).to_string(index=False))
 
