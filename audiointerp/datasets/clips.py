@@ -14,6 +14,7 @@ import pandas as pd
 import soundfile
 
 from ..errors import MissingDataError, UnknownLabelError
+from ..sound.patches import class_names
 
 COLUMNS = ("path", "label", "fold", "source")
 
@@ -164,15 +165,17 @@ def select_labels(clips, labels):
     """
     check_table(clips)
     labels = [labels] if isinstance(labels, str) else list(labels)
-    known = sorted(clips["label"].unique())
+    names = pd.Series(class_names(clips["label"]), clips.index)
+    known = sorted(names.unique())
     if not labels:
         raise UnknownLabelError(f"No label asked for. Name at least one of: {', '.join(known)}.")
+    labels = class_names(labels)
     for label in labels:
         if label not in known:
             near = difflib.get_close_matches(str(label), known, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise UnknownLabelError(f"No clip has the label {label!r}. Known labels: {', '.join(known)}.{hint}")
-    return clips[clips["label"].isin(labels)]
+    return clips[names.isin(labels)]
 
 
 def merge_labels(clips, groups):
@@ -235,6 +238,11 @@ def check_table(clips):
     if absent or clips.empty:
         found = f"the columns {', '.join(absent)} are missing" if absent else "the clip table is empty"
         raise MissingDataError(f"{found}. Expected one row a sound with {', '.join(COLUMNS)}, as from_folder() gives.")
+    if missing := clips["label"].isna().sum():
+        raise MissingDataError(
+            f"{missing} of {len(clips)} clips have no label (NaN). Label them, or leave them out: "
+            "clips.dropna(subset='label')."
+        )
 
 
 def some(names, most=3):

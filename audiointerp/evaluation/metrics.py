@@ -6,6 +6,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 from ..errors import MissingDataError, UnknownLabelError
+from ..sound.patches import class_names
 
 
 def accuracy(predictions, *, confidence=0.95):
@@ -39,7 +40,8 @@ def accuracy(predictions, *, confidence=0.95):
     """
     if len(predictions) == 0:
         raise MissingDataError("no predictions: the table is empty. Check the selection it came from.")
-    right, n = int((predictions["predicted"] == predictions["label"]).sum()), len(predictions)
+    true, predicted = (_names(predictions, column) for column in ("label", "predicted"))
+    right, n = sum(one == other for one, other in zip(true, predicted, strict=True)), len(predictions)
     interval = stats.binomtest(right, n).proportion_ci(confidence, method="wilson")
     return pd.Series({"accuracy": right / n, "low": interval.low, "high": interval.high, "right": right, "n": n})
 
@@ -69,13 +71,24 @@ def confusion(predictions, labels=None):
     --------
     >>> confusion(vote(predict(network, patches)))  # doctest: +SKIP
     """
-    if labels is None:
-        labels = predictions.attrs.get("labels") or sorted({*predictions["label"], *predictions["predicted"]})
-    unknown = sorted({*predictions["label"], *predictions["predicted"]} - set(labels))
+    true, predicted = (_names(predictions, column) for column in ("label", "predicted"))
+    labels = class_names(predictions.attrs.get("labels") or sorted({*true, *predicted}) if labels is None else labels)
+    unknown = sorted({*true, *predicted} - set(labels))
     if unknown:
         raise UnknownLabelError(f"labels {unknown} are in the predictions; the network knows {', '.join(labels)}.")
-    counts = confusion_matrix(predictions["label"], predictions["predicted"], labels=labels)
+    counts = confusion_matrix(true, predicted, labels=labels)
     return pd.DataFrame(counts, pd.Index(labels, name="true"), pd.Index(labels, name="predicted"))
+
+
+def _names(predictions, column):
+    """Class names of a column; a MissingDataError if some are missing."""
+    names = class_names(predictions[column])
+    if None in names:
+        raise MissingDataError(
+            f"{names.count(None)} of {len(names)} predictions have no {column}: they are neither right nor wrong. "
+            f"Leave them out: predictions.dropna(subset='{column}')."
+        )
+    return names
 
 
 def recall(counts):

@@ -14,7 +14,7 @@ from ..datasets.feature_arrays import as_features
 from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from ..networks.backend import in_float32, keras
 from ..networks.graph import layer_outputs
-from ..networks.head import check_patches, frontend_of
+from ..networks.head import check_kinds, check_network, check_patches, frontend_of
 from ..networks.precision import float32_of
 from ..networks.running import outputs_of, run_waveforms
 from ..networks.saving import digest
@@ -123,6 +123,9 @@ def layer_features(
     >>> layers = layer_features(network, make_patches(clips, frontend_of(network)))  # doctest: +SKIP
     >>> layers["conv1"].groupby("label").mean()  # doctest: +SKIP
     """
+    check_network(network, one_output=False)
+    if not isinstance(data, pd.DataFrame):
+        check_kinds(network, data)
     network = float32_of(network)
     known = list(layer_outputs(network))
     layers = known if layers is None else list(layers)

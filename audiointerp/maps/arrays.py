@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import MissingDataError
-from ..networks.head import check_patches, label_index, labels_of
+from ..networks.head import asked_labels, check_kinds, check_patches, label_index
 from ..networks.precision import float32_of
 from .regions import containing_cell
 
@@ -85,13 +85,13 @@ def request(network, patches, labels, upsample, details):
     """What a method is asked for, checked as every method does it; all classes by default."""
     if upsample not in UPSAMPLE:
         raise ValueError(f"upsample={upsample!r}: expected 'linear', 'nearest' or None (the raw grid).")
+    check_kinds(network, patches)
     if len(patches) == 0:
         raise MissingDataError("no patches to explain: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
-    labels = labels_of(network) if labels is None else [labels] if isinstance(labels, str) else list(labels)
+    labels = asked_labels(network, labels)
     if not labels:
         raise ValueError("labels is empty: name at least one class, or leave it out for all of them.")
-    labels = list(dict.fromkeys(labels))
     classes = [label_index(network, label) for label in labels]
     return Request(float32_of(network), patches, labels, classes, upsample, details)
 

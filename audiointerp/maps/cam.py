@@ -1,12 +1,13 @@
 """CAM and CRM: what each position of the last feature maps gives to the logits, read off the dense layer."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
 
 from ..networks.backend import keras
 from ..networks.graph import pooled_head
-from ..networks.head import labels_of
+from ..networks.head import asked_labels, labels_of
 from ..networks.precision import as_precision
 from ..networks.running import batch_size_for, in_batches
 from .arrays import request
@@ -120,7 +121,9 @@ def crm(
     image modalities, Diagnostics 9(2), 2019.
     """
     every = labels_of(network)
-    asked = every if labels is None else [labels] if isinstance(labels, str) else list(labels)
+    several = isinstance(labels, Iterable) and not isinstance(labels, str)
+    listed = list(labels) if several else [labels] if labels == ALL_CLASSES else asked_labels(network, labels)
+    asked = [name if name == ALL_CLASSES else asked_labels(network, [name])[0] for name in listed]
     own = [name for name in asked if name != ALL_CLASSES or name in every]
     checked = request(network, patches, own or (None if asked else asked), upsample, details)
     names = list(dict.fromkeys(asked))

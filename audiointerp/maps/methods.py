@@ -4,6 +4,7 @@ import inspect
 from importlib import import_module
 
 from ..networks.backend import in_float32
+from ..networks.head import check_kinds
 from ..networks.precision import check_precision, is_reduced
 from ..networks.saving import digest
 from ..storage.cache import cached
@@ -106,6 +107,7 @@ def explain(
     common = {"labels": labels, "upsample": upsample, "details": details, "precision": precision, "seed": seed}
     common |= {"batch_size": batch_size, "progress": progress}
     function, chosen = method_call(method, common | options)
+    check_kinds(network, patches)
     if not cache:
         return function(network, patches, **chosen)
     return _run(method, *maps_key(network, patches, function, chosen), function, network, patches, chosen)

@@ -1,11 +1,13 @@
 """The output layer: scores per class, and what a network says of its classes and its front end."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 
 import numpy as np
 
 from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
+from ..sound.patches import Patches, class_names
 from .backend import in_float32, keras
 from .custom_layers import ClassScores, ScaleWaveform
 from .saving import finalised, while_unchanged
@@ -40,9 +42,9 @@ def add_head(body, labels, frontend=VGGISH, *, seed=0):
     --------
     >>> network = add_head(body, ["dog", "rain"], YAMNET)  # doctest: +SKIP
     """
-    labels = [str(label) for label in labels]
-    if len(labels) < 2 or len(set(labels)) < len(labels):
-        raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice.")
+    labels = class_names(labels)
+    if None in labels or len(labels) < 2 or len(set(labels)) < len(labels):
+        raise UnknownLabelError(f"labels {labels}: expected at least two class names, none of them twice or missing.")
     initializer = keras.initializers.GlorotUniform(seed)
     logits = keras.layers.Dense(len(labels), kernel_initializer=initializer, name=HEAD)(body.outputs[0])
     return keras.Model(body.inputs[0], ClassScores(labels, frontend)(logits), name=body.name)
@@ -76,8 +78,8 @@ def labels_of(network):
     return [str(number) for number in range(max(2, network.output_shape[-1]))]
 
 
-def check_network(network):
-    """Raise a TypeError unless this is a Keras network of known layers, with one input and one output."""
+def check_network(network, *, one_output=True):
+    """Raise a TypeError unless this is a Keras network of known layers, with one input and output."""
     if not isinstance(network, keras.Model):
         raise TypeError(f"found {type(network).__name__} where a Keras network is expected. load_network() reads one.")
     inputs, outputs = (getattr(network, name, None) or [] for name in ("inputs", "outputs"))
@@ -86,7 +88,7 @@ def check_network(network):
             f"network '{network.name}' is subclassed, or not built yet: its layers cannot be followed. Make it with "
             "keras.Model(inputs, outputs), or as a keras.Sequential that begins with a keras.Input."
         )
-    if len(inputs) > 1 or len(outputs) > 1:
+    if one_output and (len(inputs) > 1 or len(outputs) > 1):
         raise TypeError(
             f"network '{network.name}' has {len(inputs)} inputs and {len(outputs)} outputs; expected one of each. Take "
             "one, as in keras.Model(network.inputs[0], network.outputs[0])."
@@ -136,14 +138,37 @@ def with_frontend(network, frontend):
 
 def label_index(network, label):
     """Number of the output that scores a label; an UnknownLabelError if the network has no such class."""
-    labels = labels_of(network)
-    if label not in labels:
+    labels, name = labels_of(network), class_names([label])[0]
+    known = class_names(labels)
+    if name not in known:
         raise UnknownLabelError(f"label {label!r}: the network '{network.name}' knows {', '.join(labels)}.")
-    return labels.index(label)
+    return known.index(name)
+
+
+def asked_labels(network, labels):
+    """The classes asked for, as the network calls them: one or several, each once; all by default."""
+    known = labels_of(network)
+    if labels is None:
+        return known
+    if not isinstance(labels, Iterable):
+        raise UnknownLabelError(f"labels={labels!r}: expected class names in a list. It knows {', '.join(known)}.")
+    labels = [labels] if isinstance(labels, str) else list(labels)
+    return list(dict.fromkeys(known[label_index(network, label)] for label in labels))
+
+
+def check_kinds(network, patches):
+    """Raise a TypeError unless these are a Keras network and `Patches`."""
+    check_network(network)
+    if not isinstance(patches, Patches):
+        raise TypeError(
+            f"found {type(patches).__name__} where patches are expected. Make them with make_patches(clips, "
+            "frontend_of(network)), or of an array [n, frames, mels] with Patches(data, table, frontend)."
+        )
 
 
 def check_patches(network, patches):
     """Raise a `PatchShapeError` unless a network takes patches, a `WeightsError` if its weights are no numbers."""
+    check_kinds(network, patches)
     expected = tuple(network.input_shape[1:]) if isinstance(network.input_shape, tuple) else None
     found = (*patches.data.shape[1:], 1)
     if expected is None or len(expected) != 3 or any(e not in (None, f) for e, f in zip(expected, found, strict=True)):

@@ -1,6 +1,7 @@
 """Clips → log-mel patches, each knowing its clip and its start."""
 
 import tempfile
+import unicodedata
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -29,9 +30,9 @@ class Patches:
     data : numpy.ndarray [n, frames, mels], float32
         Taken as it is if it is read-only, otherwise copied and made so.
     table : pandas.DataFrame [n]
-        One row a patch: `clip` (index of its row in the clip table), `start` (s), `label`, `fold`, `source`,
-        `path`, `padded` (the clip was too short for one patch) and `silent` (no band of any frame rises above the
-        front end's log offset: the network sees a flat patch).
+        One row a patch: `clip` (index of its row in the clip table), `start` (s), `label` (numbers become text),
+        `fold`, `source`, `path`, `padded` (the clip was too short for one patch) and `silent` (no band of any frame
+        rises above the front end's log offset: the network sees a flat patch).
     frontend : FrontEnd
 
     Raises
@@ -55,6 +56,8 @@ class Patches:
             data = data.copy()
             data.flags.writeable = False
         object.__setattr__(self, "data", data)
+        if "label" in self.table and (names := class_names(self.table["label"])) != list(self.table["label"]):
+            object.__setattr__(self, "table", self.table.assign(label=pd.Series(names, self.table.index, object)))
         expected = (len(self.table), self.frontend.frames, self.frontend.mels)
         if self.data.shape != expected:
             raise PatchShapeError(f"patches of shape {self.data.shape}: expected {expected} (patches, frames, mels).")
@@ -123,6 +126,18 @@ class Patches:
         """Fingerprint of the contents, labels and settings, for cached results."""
         labels = list(self.label) if "label" in self.table else None
         return fingerprint([np.asarray(self.data), labels, settings_of(self.frontend)])
+
+
+def class_names(labels):
+    """Labels as class names: numbers as text, 1.0 as "1"; text in one Unicode form (NFC); None if none."""
+
+    def name(label):
+        if pd.isna(label):
+            return None
+        whole = isinstance(label, (float, np.floating)) and float(label).is_integer()
+        return unicodedata.normalize("NFC", str(int(label) if whole else label))
+
+    return [name(label) for label in labels]
 
 
 def make_patches(

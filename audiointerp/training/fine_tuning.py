@@ -83,7 +83,7 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
             f"network '{network.name}' gives {'one score' if network.output_shape[-1] == 1 else 'logits'}, and is "
             "trained as one that gives a probability a class. Give it a head of its own: add_head(body, labels)."
         )
-    outputs = {label: label_index(network, label) for p in (train, validation) for label in np.unique(p.label)}
+    outputs = {label: label_index(network, label) for p in (train, validation) for label in set(p.label)}
     targets = [np.array([outputs[label] for label in p.label]) for p in (train, validation)]
     key = [digest(network), train.digest, validation.digest, asdict(recipe)]
     options = {"cache": cache, "progress": progress}

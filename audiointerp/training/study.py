@@ -9,7 +9,7 @@ from ..datasets.splits import split
 from ..networks.backend import keras
 from ..networks.build import GENRE, build_network
 from ..networks.head import frontend_of, labels_of
-from ..sound.patches import Patches, make_patches
+from ..sound.patches import Patches, class_names, make_patches
 from ..sound.reading import numbered
 from .fine_tuning import fine_tune
 from .recipes import default_augmentation, default_recipe
@@ -90,7 +90,9 @@ def prepare(
     """
     clips = numbered(data) if isinstance(data, pd.DataFrame) else load(data)
     parts = split(clips, by, fold=fold, on_missing=on_missing, seed=seed)
-    untrained = build_network(network, sorted(parts[0]["label"].unique()), weights=weights, width=width, seed=seed)
+    untrained = build_network(
+        network, sorted(set(class_names(parts[0]["label"]))), weights=weights, width=width, seed=seed
+    )
     options = {"overlap": 0.0 if network in GENRE else 0.75, "progress": progress} | options
     train, validation = (make_patches(part, frontend_of(untrained), **options) for part in parts)
     recipe = recipe or default_recipe(network, weights, width=width, seed=seed)
@@ -98,5 +100,5 @@ def prepare(
     augmentation = default_augmentation(network)
     trained, history = fine_tune(untrained, *sounding, recipe, augmentation=augmentation, progress=progress)
     if on_missing == "skip":
-        clips = clips[clips["label"].isin(labels_of(untrained))]
+        clips = clips[[name in labels_of(untrained) for name in class_names(clips["label"])]]
     return Study(clips, train, validation, trained, history)

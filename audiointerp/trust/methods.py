@@ -8,6 +8,7 @@ from ..errors import MissingDataError, UnknownLabelError
 from ..maps.methods import explain
 from ..networks.head import check_patches, label_index, labels_of
 from ..networks.running import scores_of
+from ..sound.patches import class_names
 
 CHUNK = 256  # patches whose maps of all classes are in memory at a time
 
@@ -34,9 +35,8 @@ def own_labels(network, patches, labels=None, **options):
     labels = np.asarray([labels] * len(patches) if isinstance(labels, str) else list(labels), dtype=object)
     if len(labels) != len(patches):
         raise ValueError(f"{len(labels)} labels for {len(patches)} patches: expected one a patch.")
-    for label in set(labels):
-        label_index(network, label)
-    return labels
+    known = labels_of(network)
+    return np.array([known[label_index(network, label)] for label in labels], dtype=object)
 
 
 def answers_of(network, data, **options):
@@ -48,10 +48,10 @@ def own_maps(maps, labels, name="the method"):
     """The map of each patch's own class [patch, time, frequency], from maps of several classes."""
     if "label" not in maps.dims:
         return maps.transpose("patch", "time", "frequency")
-    labels = np.asarray(labels, dtype=str)
+    labels = np.asarray(class_names(labels), dtype=str)
     if len(labels) != maps.sizes["patch"]:
         raise ValueError(f"{len(labels)} labels for {maps.sizes['patch']} patches: expected one a patch.")
-    known = maps["label"].values.astype(str)
+    known = np.asarray(class_names(maps["label"].values), dtype=str)
     if unknown := sorted(set(labels) - set(known)):
         raise UnknownLabelError(f"label {str(unknown[0])!r}: the maps of {name} are of {', '.join(known)}.")
     maps = maps.transpose("patch", "label", "time", "frequency")

@@ -1,3 +1,4 @@
+import unicodedata
 from dataclasses import replace
 
 import keras
@@ -5,10 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audiointerp.errors import PatchShapeError, UnknownLabelError, WeightsError
+from audiointerp.errors import MissingDataError, PatchShapeError, UnknownLabelError, WeightsError
+from audiointerp.evaluation.metrics import accuracy, confusion
+from audiointerp.evaluation.predictions import predict
+from audiointerp.layers.features import layer_features
+from audiointerp.layers.filters import feature_maps
+from audiointerp.maps.deconvolution import deconvolve
+from audiointerp.maps.methods import METHODS, explain
 from audiointerp.networks.head import add_head, check_patches, frontend_of, label_index, labels_of, scaled
 from audiointerp.sound.frontend import VGGISH, YAMNET, WaveformFrontEnd
 from audiointerp.sound.patches import Patches
+from audiointerp.training.fine_tuning import embed, fine_tune
+from audiointerp.training.recipes import Recipe
 
 LABELS = ["dog", "crying baby", "Türklingel"]
 
@@ -79,7 +88,7 @@ def test_networks_whose_input_is_not_a_patch_are_refused(toy, shape):
 
 def test_networks_with_two_inputs_are_refused(toy):
     two = [keras.Input((32, 16, 1)), keras.Input((32, 16, 1))]
-    with pytest.raises(PatchShapeError):
+    with pytest.raises(TypeError, match="has 2 inputs and 1 outputs"):
         check_patches(keras.Model(two, keras.layers.Add()(two)), toy(2))
 
 
@@ -143,3 +152,62 @@ def test_patches_are_refused_by_networks_on_waveforms(toy, listener):
     for network in (listener(), listener(head=False)):
         with pytest.raises(PatchShapeError, match="network 'listener' takes inputs of shape"):
             check_patches(network, toy(2))
+
+
+@pytest.mark.parametrize("thing", ["path.keras", 3, lambda x: x], ids=["path", "number", "function"])
+@pytest.mark.parametrize("use", [predict, explain, layer_features, feature_maps, deconvolve, fine_tune, embed])
+def test_what_is_no_network_or_no_patches_is_one_error_before_the_cache(use, thing, network, toy, own_cache):
+    patches = toy(4, LABELS[:2])
+    more = {feature_maps: ("conv",), deconvolve: ("conv", 0), fine_tune: (patches,)}.get(use, ())
+    with pytest.raises(TypeError, match=r"found \w+ where a Keras network is expected"):
+        use(thing, patches, *more)
+    with pytest.raises(TypeError, match=r"found ndarray where patches are expected.*make_patches"):
+        use(network, patches.data, *more)
+    assert list(own_cache.rglob("*.*")) == []
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_that_are_no_names_are_an_error(method, network, toy):
+    for labels in (1, 2.5, ["cat"], [None]):
+        with pytest.raises(UnknownLabelError, match=r"label.*knows dog, crying baby, Türklingel|class names in a list"):
+            explain(network, toy(2, LABELS[:2]), method, labels=labels, progress=False)
+
+
+def test_a_name_in_another_unicode_form_is_the_same_class(network, body, small, toy):
+    typed = unicodedata.normalize("NFD", "Türklingel")
+    assert typed != LABELS[2] and label_index(network, typed) == 2
+    assert labels_of(add_head(body(), ["dog", typed], small)) == ["dog", "Türklingel"]
+    patches = toy(4, ("dog", typed))
+    assert set(patches.label) == {"dog", "Türklingel"}
+    for method in ("gradcam", "crm"):
+        found = explain(network, patches, method, labels=[typed], progress=False)
+        assert found["label"].values.tolist() == ["Türklingel"] and set(found["true"].values) == {"dog", "Türklingel"}
+
+
+@pytest.mark.parametrize("numbers", [[0, 1], [0.0, 1.0], list(np.arange(2)), pd.Categorical([0, 1])])
+def test_labels_that_are_numbers_are_learned_and_recognised(numbers, body, small, toy):
+    patches = toy(20, ("zero", "one"))
+    labels = pd.Series(numbers)[np.arange(20) % 2].reset_index(drop=True)
+    numbered = Patches(patches.data, patches.table.assign(label=labels), small)
+    network = add_head(body(), sorted(set(numbers)), small, seed=1)
+    assert labels_of(network) == ["0", "1"] and set(numbered.label) == {"0", "1"}
+    trained, _ = fine_tune(network, numbered, numbered, Recipe(epochs=1), progress=False)
+    predictions = predict(trained, numbered, progress=False)
+    right = np.argmax(trained.predict(numbered.data[..., None], verbose=0), axis=1) == np.arange(20) % 2
+    assert accuracy(predictions)["right"] == right.sum()
+    counts = confusion(predictions.assign(label=labels.to_numpy()))  # the numbers put back into the table
+    assert (
+        np.trace(counts.to_numpy()) == right.sum()
+        and accuracy(predictions.assign(label=labels))["right"] == right.sum()
+    )
+
+
+def test_missing_labels_are_said(network, toy):
+    patches = toy(4, ("dog", None))
+    assert list(patches.label) == ["dog", None, "dog", None]
+    with pytest.raises(UnknownLabelError):
+        fine_tune(network, patches, patches, progress=False)
+    predictions = predict(network, patches, progress=False)
+    for use in (accuracy, confusion):
+        with pytest.raises(MissingDataError, match=r"2 of 4 predictions have no label"):
+            use(predictions)
