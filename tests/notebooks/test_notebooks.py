@@ -3,6 +3,8 @@
 import ast
 import re
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -121,3 +123,21 @@ def test_first_notebook_runs_on_synthetic_sounds(tmp_path, monkeypatch):
     pictures = [o for cell in cells_of(notebook, "code") for o in cell.outputs if "image/png" in o.get("data", {})]
     assert len(pictures) == 4
     assert str(notebook).count("<audio") > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", ["01", "04"])
+def test_runs_through_nbconvert(number, tmp_path, monkeypatch):
+    """Without papermill, in a kernel as a reader starts it, with the IPython and the widgets that are installed."""
+    monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
+    (script,) = series.find_scripts([number])
+    notebook = series.with_parameters(jupytext.read(script), series.profile_parameters("demo"))
+    nbformat.write(notebook, tmp_path / "given.ipynb")
+    options = ["--execute", "--to", "notebook", "--output", "run.ipynb"]
+    command = [sys.executable, "-m", "jupyter", "nbconvert", *options, str(tmp_path / "given.ipynb")]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    code = cells_of(nbformat.read(tmp_path / "run.ipynb", as_version=4), "code")
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    assert not [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    assert len([o for cell in code for o in cell.outputs if "image/png" in o.get("data", {})]) >= 4
