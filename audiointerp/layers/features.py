@@ -131,7 +131,8 @@ def layer_features(
     layers = known if layers is None else list(layers)
     unknown = [name for name in layers if name not in known]
     if unknown or not layers:
-        raise ValueError(f"layers {unknown}: the network '{network.name}' has {', '.join(known)}.")
+        known = ", ".join(known) or "no layer with a kernel of its own: those of a network inside it are not seen"
+        raise ValueError(f"layers {unknown}: the network '{network.name}' has {known}.")
     layers = [name for name in known if name in layers]
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error={on_error!r}: expected 'raise' or 'skip'.")
@@ -182,7 +183,7 @@ def _sounding(network, patches):
 def _of_patches(key, network, patches, layers, batch_size, progress):
     """Layers side by side, averaged over the patches of each clip [clips, neurons]."""
     outputs = [layer_outputs(network)[name] for name in layers]
-    means = [keras.layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x for x in outputs]
+    means = [keras.ops.mean(x, axis=tuple(range(1, len(x.shape) - 1))) if len(x.shape) > 2 else x for x in outputs]
     body = keras.Model(network.inputs[0], keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
     values = outputs_of(body, patches.data, batch_size=batch_size, title="layer features", progress=progress)
     return pd.DataFrame(values).groupby(patches.clip, sort=False).mean().to_numpy(np.float32)

@@ -12,6 +12,7 @@ from ..networks.graph import CONVOLUTIONS, calls, feature_map
 from ..networks.head import check_patches
 from ..networks.precision import float32_of
 from ..networks.running import batch_size_for, in_batches
+from ..networks.saving import layer_like
 from ..sound.frontend import hz_to_mel, mel_to_hz
 from .arrays import at, label_coords, plain
 
@@ -194,13 +195,12 @@ def _check_way(layer, network):
 
 def _rectified_back(layer):
     """A copy of a layer, without its weights; a ReLU's gradient is the positive part of what comes back."""
-    config = layer.get_config()
-    config |= {key: "zeros" for key in config if key.endswith("_initializer")}
+    zeros = {key: "zeros" for key in layer.get_config() if key.endswith("_initializer")}
     limits = {}
     if isinstance(layer, keras.layers.ReLU):
         limits = {"max_value": layer.max_value, "threshold": layer.threshold}
     elif getattr(layer, "activation", None) is not keras.activations.relu:
-        return type(layer).from_config(config)
+        return layer_like(layer, **zeros)
 
     @tf.custom_gradient
     def rectified(values):
@@ -208,7 +208,7 @@ def _rectified_back(layer):
 
     if isinstance(layer, (keras.layers.ReLU, keras.layers.Activation)):
         return keras.layers.Activation(rectified, name=layer.name, dtype=layer.dtype_policy)
-    copy = type(layer).from_config({**config, "activation": "linear"})
+    copy = layer_like(layer, **zeros, activation="linear")
     copy.activation = rectified
     return copy
 

@@ -94,7 +94,7 @@ def scorecam(
     model.ask = partial(outputs_of, logits, batch_size=batch, progress=False)
     explainer = _from_library("scorecam", "Scorecam")(model)
     grid = []
-    plainly = {"max_N": filters, "penultimate_layer": target.layer, **GRID}
+    plainly = {"max_N": filters, "penultimate_layer": _Stand(target.tensor), **GRID}
     for patch in tqdm(patches.data[:, None, ..., None], "Score-CAM", delay=2, leave=False, disable=not progress):
         model.answer = None
         cams = [explainer(lambda scores, c=c: scores[:, c], patch, **plainly) for c in asked.classes]
@@ -177,13 +177,25 @@ class _Remembering(keras.Model):
         return self.answer
 
 
+class _Stand(keras.layers.Layer):
+    """Stands for one call of a layer: what a layer that is called twice calls its output is that of the first call."""
+
+    def __init__(self, tensor):
+        super().__init__()
+        self.tensor = tensor
+
+    @property
+    def output(self):
+        return self.tensor
+
+
 def _by_gradient(asked, name, method, score, layer, batch_size, progress):
     batch = batch_size_for(asked.network, batch_size)
     target = grid_of(asked.network, layer)
     explainer = method(keras.Model(asked.network.inputs, logits_of(asked.network)))
 
     def explained(data, label):
-        return explainer(lambda logits: score(logits, label), data, penultimate_layer=target.layer, **GRID)
+        return explainer(lambda logits: score(logits, label), data, penultimate_layer=_Stand(target.tensor), **GRID)
 
     grid = _batches(asked, batch, name, progress, explained)
     return asked.maps(grid, method=name, settings={"layer": target.name, "upsample": asked.upsample}, units="logit")

@@ -11,9 +11,10 @@ import numpy as np
 
 from .backend import keras
 from .head import HEAD
+from .saving import layer_like
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Dense)
+KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.Dense)
 ACTIVATIONS = (keras.layers.BatchNormalization, keras.layers.Activation, keras.layers.ReLU, keras.layers.LeakyReLU)
 POOLS = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D)
 
@@ -91,7 +92,8 @@ def grid_of(network, name=None):
             f"network '{network.name}' has no convolution over time and frequency among its own layers. "
             "Grad-CAM needs one; use 'lime' or 'occlusion', which take any network."
         )
-    tensor = follow(network, found[-1].outputs[0], ACTIVATIONS)
+    wide = [call for call in found if tuple(call.outputs[0].shape[1:3]) != (1, 1)]  # one cell has no place
+    tensor = follow(network, (wide or found)[-1].outputs[0], ACTIVATIONS)
     layer = tensor._keras_history[0]
     return Grid(layer.name, tensor, layer)
 
@@ -168,7 +170,7 @@ def _before_the_end(tensor, network):
     if getattr(layer, "weights", None):
         if activation is None or not _acts_as_ending(activation, tensor.shape):
             return tensor, False
-        linear = type(layer).from_config({**layer.get_config(), "activation": "linear"})
+        linear = layer_like(layer, activation="linear")
         logits = linear(given)
         linear.set_weights(layer.get_weights())
         return logits, True

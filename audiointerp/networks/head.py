@@ -10,7 +10,7 @@ from ..sound.frontend import VGGISH
 from ..sound.patches import Patches, class_names
 from .backend import in_float32, keras
 from .custom_layers import ClassScores, ScaleWaveform
-from .saving import finalised, while_unchanged
+from .saving import finalised, layer_like, while_unchanged
 
 HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
 
@@ -127,13 +127,23 @@ def with_frontend(network, frontend):
     """A copy with the same weights behind another front end for waveforms, such as one of another sample rate."""
 
     def changed(layer):
-        if isinstance(layer, (ClassScores, ScaleWaveform)):
-            return type(layer).from_config({**layer.get_config(), "frontend": asdict(frontend)})
-        return type(layer).from_config(layer.get_config())
+        knows = isinstance(layer, (ClassScores, ScaleWaveform))
+        return layer_like(layer, **({"frontend": asdict(frontend)} if knows else {}))
 
     copy = keras.models.clone_model(network, clone_function=changed)
     copy.set_weights(network.get_weights())
     return finalised(copy)
+
+
+def head_of(network):
+    """The dense layer that `add_head` made; a ValueError if a network has none."""
+    found = [layer for layer in network.layers if layer.name == HEAD]
+    if not found:
+        raise ValueError(
+            f"network '{network.name}' has no head of this package, a dense layer '{HEAD}': make it from the network "
+            "without its last layers, add_head(keras.Model(network.inputs, embedding), labels, frontend)."
+        )
+    return found[0]
 
 
 def label_index(network, label):

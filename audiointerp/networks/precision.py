@@ -9,7 +9,7 @@ from pathlib import Path
 from ..storage.cache import cached
 from ..storage.fingerprints import Unknown
 from .backend import in_float32, keras
-from .saving import digest, finalised, while_unchanged
+from .saving import digest, finalised, layer_like, while_unchanged
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 GAIN = 1.5  # so many times faster must bfloat16 be: less may be the clock's noise, and casts cost it again
@@ -127,10 +127,10 @@ def _cloned(network, policy):
         if isinstance(layer, keras.Model):
             return _cloned(layer, policy)
         config, chosen = layer.get_config(), policy(layer)
+        changes = {key: "zeros" for key in config if key.endswith("_initializer")}
         if "dtype" in config and chosen:
-            config["dtype"] = keras.DTypePolicy(chosen)
-        zeros = {key: "zeros" for key in config if key.endswith("_initializer")}
-        return type(layer).from_config({**config, **zeros})
+            changes["dtype"] = keras.DTypePolicy(chosen)
+        return layer_like(layer, **changes)
 
     def given(tensor):
         dtype = "float32" if "float" in tensor.dtype else tensor.dtype

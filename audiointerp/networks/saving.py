@@ -17,6 +17,11 @@ from ..storage.fingerprints import Unknown, fingerprint, is_own, parts
 from . import custom_layers, interpretable_filters  # noqa: F401 - a saved network may hold their layers
 from .backend import in_float32, keras
 
+CONFIG_ADVICE = (
+    "A layer of your own is made again from its config: give it a get_config() that returns what its __init__ takes, "
+    "beside super().get_config()."
+)
+
 
 @in_float32()
 def copy_of(network, weights_of=None):
@@ -25,8 +30,11 @@ def copy_of(network, weights_of=None):
     A WeightsError if the copy gives other values, as where a layer keeps something outside its weights.
     """
     original = weights_of or network
-    copy = keras.models.clone_model(network)
-    copy.set_weights(original.get_weights())
+    try:
+        copy = keras.models.clone_model(network, clone_function=layer_like)
+        copy.set_weights(original.get_weights())
+    except Exception as error:
+        raise WeightsError(f"network '{network.name}' cannot be copied: {_first(error)}. {CONFIG_ADVICE}") from error
     finalised(copy)
     expected, found = (_tried_out(each) for each in (original, copy))
     close = {"rtol": 1e-5, "atol": 1e-5, "equal_nan": True}
@@ -36,6 +44,25 @@ def copy_of(network, weights_of=None):
             "its weights and its config. Make it a weight (self.add_weight), or return it from get_config()."
         )
     return copy
+
+
+def layer_like(layer, **changes):
+    """A copy of a layer without its weights, some settings changed; of a network in a network likewise.
+
+    Functions without a name stay what they are: Keras would not make them again from a config.
+    """
+    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+        return keras.models.clone_model(layer, clone_function=layer_like)
+    config = layer.get_config() | changes
+    if isinstance(layer, keras.layers.Lambda):
+        return type(layer).from_config(config, safe_mode=False)
+    unnamed = {name for name in config if getattr(getattr(layer, name, None), "__name__", "") == "<lambda>"}
+    return type(layer).from_config(config | {name: getattr(layer, name) for name in unnamed - set(changes)})
+
+
+def _first(error):
+    """The first sentence of an error of Keras, whose examples go on for long."""
+    return " ".join(str(error).split()).split(". ")[0].rstrip(".")
 
 
 def finalised(network):
@@ -194,6 +221,8 @@ def save_network(network, path):
 
     Raises
     ------
+    WeightsError
+        If a layer of one's own does not say how it is made, or the network is not built.
     OSError
         If the disk is full or the folder cannot be written to; nothing is left behind.
 
@@ -202,7 +231,17 @@ def save_network(network, path):
     >>> save_network(network, "dogs.keras")  # doctest: +SKIP
     """
     path = Path(path)
-    write_whole(path, network.save)
+    if not network.built:
+        raise WeightsError(
+            f"network '{network.name}' cannot be saved: it is not built, so it has no weights yet. Begin it with a "
+            "keras.Input, or call it once."
+        )
+    try:
+        write_whole(path, network.save)
+    except OSError:
+        raise
+    except Exception as error:
+        raise WeightsError(f"network '{network.name}' cannot be saved: {_first(error)}. {CONFIG_ADVICE}") from error
     return path
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import MissingDataError
 from ..networks.backend import in_float32, keras
 from ..networks.graph import has_ending
-from ..networks.head import HEAD, check_network, check_patches, label_index, labels_of
+from ..networks.head import check_network, check_patches, head_of, label_index, labels_of
 from ..networks.precision import float32_of
 from ..networks.running import outputs_of
 from ..networks.saving import copy_of, digest
@@ -118,9 +118,11 @@ def embed(network, patches, *, batch_size=None, cache=True, progress=True):
     ------
     PatchShapeError
         If the network does not take the patches.
+    ValueError
+        If it has no such head.
     """
     check_patches(network, patches)
-    body = keras.Model(network.inputs[0], network.get_layer(HEAD).input, name=network.name)
+    body = keras.Model(network.inputs[0], head_of(network).input, name=network.name)
     return _embeddings([digest(body), patches.digest], body, patches, batch_size, progress, cache=cache)
 
 
@@ -136,7 +138,7 @@ def _train_head(network, train, validation, targets, recipe, key, *, cache, prog
     found = _head([*key, list(groups)], network, sets, targets, groups, recipe, cache, progress, cache=cache)
     kernel, bias, history, strength = found
     trained = copy_of(network)
-    trained.get_layer(HEAD).set_weights([kernel, bias])
+    head_of(trained).set_weights([kernel, bias])
     if progress:
         last = history.iloc[-1]
         print(
