@@ -7,7 +7,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from ..networks.head import labels_of
+from ..networks.head import check_kinds, labels_of
 from ..storage.fingerprints import fingerprint_or_warn
 from .arrays import label_coords
 from .methods import explain, maps_key, method_call
@@ -70,6 +70,7 @@ def explain_to_file(network, patches, path, method="gradcam", *, details=False, 
     path = Path(path)
     options = {"details": details} | options
     function, chosen = method_call(method, options)
+    check_kinds(network, patches)
     key = fingerprint_or_warn([method, maps_key(network, patches, function, chosen)])
     if path.is_file():
         if key is None or _state(path)[0] != key:
