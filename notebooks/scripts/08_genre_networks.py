@@ -304,8 +304,8 @@ strict.drop(columns="split").round(3)
 
 # %% [markdown]
 # In the recorded run each network is best where patches of one track stand on both sides, up to 100 % of the tracks:
-# it has heard them. With whole tracks held out YAMNet leads, although none of its layers has learned from this music.
-# With neighbours together it falls back, and 100 tracks cannot tell the best apart: their intervals overlap. The
+# it has heard them. With whole tracks held out YAMNet stands beside the best, although none of its layers has learned
+# from this music; 100 tracks cannot tell the best apart: their intervals overlap. The
 # filters' mask and loss cost no accuracy here. The plain network, with nine times as many parameters, is last. (The
 # seconds of the recorded run were taken beside other work: do not compare them.)
 #

@@ -518,7 +518,6 @@ POOLED = ("cam", "crm")
 ON_THE_WAY = "on the way to the input. .* use 'saliency' or 'gradcam' instead"
 CONFIG = "A layer of your own is made again from its config: give it a get_config"
 OF_PATCHES = [method for method in CHECKS if method != "save and load"]
-OF_SCORES = [method for method in OF_PATCHES if method not in ("embed", "layer_features", "deconvolve")]
 
 
 def refused(names, methods, match):
@@ -542,7 +541,7 @@ REFUSED = {
     **refused(
         ["three channels", "no channel axis"], OF_PATCHES, r"takes inputs of shape .*Expected \(frames, mels, 1\)"
     ),
-    **refused(["two outputs"], OF_SCORES, "1 inputs and 2 outputs; expected one of each. Take one, as in keras.Model"),
+    **refused(["two outputs"], OF_PATCHES, "1 inputs and 2 outputs; expected one of each. Take one, as in keras.Model"),
     **refused(["subclassed", "not built"], OF_PATCHES, "is subclassed, or not built yet.*Make it with keras.Model"),
     **refused(["not built", "subclassed"], ["save and load"], "cannot be saved"),
 }
