@@ -54,8 +54,10 @@ def layer_like(layer, **changes):
     if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
         return keras.models.clone_model(layer, clone_function=layer_like)
     config = layer.get_config() | changes
-    if isinstance(layer, keras.layers.Lambda):
-        return type(layer).from_config(config, safe_mode=False)
+    if isinstance(layer, keras.layers.Lambda):  # the function itself: made again from its code it would know no globals
+        own = {name: config[name] for name in ("name", "trainable", "dtype")}
+        own |= {name: getattr(layer, name, None) for name in ("mask", "arguments")}
+        return type(layer)(layer.function, output_shape=getattr(layer, "_output_shape", None), **own)
     unnamed = {name for name in config if getattr(getattr(layer, name, None), "__name__", "") == "<lambda>"}
     return type(layer).from_config(config | {name: getattr(layer, name) for name in unnamed - set(changes)})
 

@@ -195,7 +195,9 @@ def test_labels_are_never_used_and_nothing_is_kept_without_cache(
     teacher, student, tone_sets, taught, rng, own_cache, monkeypatch
 ):
     shuffled, read, original = [], [], waveforms.read_waveforms
-    monkeypatch.setattr(waveforms, "read_waveforms", lambda *given: read.append(1) or original(*given))
+    monkeypatch.setattr(
+        waveforms, "read_waveforms", lambda *given, **options: read.append(1) or original(*given, **options)
+    )
     for patches in tone_sets:
         label = rng.permutation([*patches.label[1:], "zebra"])
         assert (label != patches.label).any()
