@@ -136,8 +136,12 @@ def _held(layer):
 
 @cache
 def _usual():
-    layer, given = keras.layers.Layer(name="any"), keras.Input((1,), name="given")
-    kinds = layer, keras.Model(given, given, name="any"), keras.Sequential([given], name="any")
+    given, same = keras.Input((1,), name="given"), keras.layers.Identity(name="same")
+    kinds = (
+        keras.layers.Layer(name="any"),
+        keras.Model(given, same(given), name="any"),
+        keras.Sequential([given, same], name="any"),
+    )
     kinds[1].compile("sgd", "mse")
     run = {"history", "stop_evaluating", "stop_predicting", "_eval_epoch_iterator"}
     return {name for kind in kinds for name in vars(kind)} | run
