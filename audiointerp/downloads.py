@@ -11,7 +11,7 @@ DOWNLOADS = {
     "esc50": "audiointerp.datasets.esc:download_esc50",
     "gtzan": "audiointerp.datasets.gtzan:download_gtzan",
     "imagenet": "audiointerp.networks.efficientnet:find_weights",
-    "soundnet": "audiointerp.networks.soundnet:find_weights",
+    "soundnet": "audiointerp.networks.soundnet_weights:find_weights",
     "soundnet-features": "audiointerp.datasets.soundnet_features:download_soundnet_features",
     "vggish": "audiointerp.networks.vggish:find_checkpoint",
     "yamnet": "audiointerp.networks.yamnet:find_weights",

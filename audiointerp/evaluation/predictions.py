@@ -48,9 +48,9 @@ def predict(network, patches, *, batch_size=None, precision="auto", cache=True, 
     >>> accuracy(vote(predict(network, patches)))  # doctest: +SKIP
     """
     # Tables are voted on and drawn without a network library.
+    from ..networks.fingerprints import digest
     from ..networks.head import check_patches, labels_of
     from ..networks.precision import is_reduced
-    from ..networks.saving import digest
 
     check_patches(network, patches)
     if len(patches) == 0:

@@ -13,11 +13,11 @@ import pandas as pd
 from ..datasets.feature_arrays import as_features
 from ..errors import AudioRepairWarning, MissingDataError, PatchShapeError, UnreadableAudioError
 from ..networks.backend import in_float32, keras
+from ..networks.fingerprints import digest
 from ..networks.graph import layer_outputs
 from ..networks.head import check_kinds, check_network, check_patches, frontend_of
 from ..networks.precision import float32_of
 from ..networks.running import outputs_of, run_waveforms
-from ..networks.saving import digest
 from ..networks.soundnet import HEADS, TRAINED_AT
 from ..sound.reading import LONGEST, file_digest, numbered, report_unreadable
 from ..sound.waveforms import try_waveforms

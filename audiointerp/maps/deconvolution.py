@@ -8,11 +8,11 @@ import xarray as xr
 
 from ..errors import MissingDataError
 from ..networks.backend import in_float32, keras
+from ..networks.copying import layer_like
 from ..networks.graph import CONVOLUTIONS, calls, feature_map
 from ..networks.head import check_patches
 from ..networks.precision import float32_of
 from ..networks.running import batch_size_for, in_batches
-from ..networks.saving import layer_like
 from ..sound.frontend import hz_to_mel, mel_to_hz
 from .arrays import at, label_coords, plain
 

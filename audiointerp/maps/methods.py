@@ -4,9 +4,9 @@ import inspect
 from importlib import import_module
 
 from ..networks.backend import in_float32
+from ..networks.fingerprints import digest
 from ..networks.head import check_kinds
 from ..networks.precision import check_precision, is_reduced
-from ..networks.saving import digest
 from ..storage.cache import cached
 
 # Each method's module has a VERSION, which goes up whenever the method gives other results than before.

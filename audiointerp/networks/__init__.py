@@ -1,4 +1,4 @@
-"""Networks: building them, their heads, saving, running and looking into their graphs."""
+"""Networks: building them, their heads, copies, files, running and looking into their graphs."""
 
 import lazy_loader
 
@@ -6,8 +6,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=[
         "build",
+        "copying",
         "custom_layers",
         "efficientnet",
+        "fingerprints",
         "genre",
         "graph",
         "head",
@@ -16,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "running",
         "saving",
         "soundnet",
+        "soundnet_weights",
         "tracks",
         "vggish",
         "yamnet",
@@ -28,7 +31,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "genre": ["cam_cnn", "interpretable_cnn", "plain_cnn"],
         "interpretable_filters": ["InterpretableFilters", "filter_loss"],
         "efficientnet": ["efficientnet_b0"],
-        "soundnet": ["soundnet_classes"],
+        "soundnet_weights": ["soundnet_classes"],
         "tracks": ["track_network"],
         "precision": ["gains_from_bfloat16"],
     },

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from .backend import keras
+from .copying import layer_like
 from .head import HEAD
-from .saving import layer_like
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 KERNELS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.SeparableConv2D, keras.layers.Dense)

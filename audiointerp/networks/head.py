@@ -9,8 +9,9 @@ from ..errors import PatchShapeError, UnknownLabelError, WeightsError
 from ..sound.frontend import VGGISH
 from ..sound.patches import Patches, class_names
 from .backend import in_float32, keras
+from .copying import finalised, layer_like
 from .custom_layers import ClassScores, ScaleWaveform
-from .saving import finalised, layer_like, while_unchanged
+from .fingerprints import while_unchanged
 
 HEAD = "FCFinal"  # name of the new dense layer, as in the MathWorks example
 

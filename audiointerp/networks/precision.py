@@ -9,7 +9,8 @@ from pathlib import Path
 from ..storage.cache import cached
 from ..storage.fingerprints import Unknown
 from .backend import in_float32, keras
-from .saving import digest, finalised, layer_like, while_unchanged
+from .copying import finalised, layer_like
+from .fingerprints import digest, while_unchanged
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 GAIN = 1.5  # so many times faster must bfloat16 be: less may be the clock's noise, and casts cost it again

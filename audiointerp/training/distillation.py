@@ -8,9 +8,9 @@ import pandas as pd
 
 from ..errors import UnknownLabelError
 from ..evaluation.predictions import predict
+from ..networks.fingerprints import digest
 from ..networks.head import frontend_of, labels_of
 from ..networks.running import outputs_of
-from ..networks.saving import digest
 from ..networks.soundnet import soundnet
 from ..sound.frontend import WaveformFrontEnd
 from ..sound.reading import file_digest

@@ -7,11 +7,12 @@ import numpy as np
 
 from ..errors import MissingDataError
 from ..networks.backend import in_float32, keras
+from ..networks.copying import copy_of
+from ..networks.fingerprints import digest
 from ..networks.graph import has_ending
 from ..networks.head import check_network, check_patches, head_of, label_index, labels_of
 from ..networks.precision import float32_of
 from ..networks.running import outputs_of
-from ..networks.saving import copy_of, digest
 from ..storage.cache import cached
 from ..storage.fingerprints import settings_of
 from .heads import fit_head

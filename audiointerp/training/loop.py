@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from ..errors import WeightsError
 from ..networks.backend import in_float32, keras
+from ..networks.copying import copy_of
 from ..networks.precision import float32_of
 from ..networks.running import quiet_retracing
-from ..networks.saving import copy_of, load_network, save_network
+from ..networks.saving import load_network, save_network
 from ..storage.cache import write_whole
 from ..storage.fingerprints import fingerprint_or_warn
 from ..storage.folders import cache_folder

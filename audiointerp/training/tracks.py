@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ..evaluation.predictions import prediction_table
+from ..networks.fingerprints import digest
 from ..networks.head import label_index, labels_of
 from ..networks.running import outputs_of
-from ..networks.saving import digest
 from ..networks.tracks import feature_labels, feature_values, features_of, track_network
 from .loop import fit
 from .recipes import track_recipe

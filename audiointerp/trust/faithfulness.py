@@ -7,10 +7,10 @@ import pandas as pd
 
 from ..maps.perturbation import perturbed_scores
 from ..maps.regions import regions_of
+from ..networks.fingerprints import digest
 from ..networks.head import label_index
 from ..networks.precision import is_reduced
 from ..networks.running import check_score
-from ..networks.saving import digest
 from ..storage.cache import cached
 from .methods import CHUNK, own_labels, own_maps, sized
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 from ..networks.backend import keras
+from ..networks.copying import copy_of, finalised
 from ..networks.graph import calls
-from ..networks.saving import copy_of, finalised
 from .methods import explain_each, explain_own, named_methods, own_labels, rank_correlation
 
 DEPTHWISE = keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 from audiointerp.errors import ChecksumError, MissingDataError, WeightsError
-from audiointerp.networks import soundnet as module
+from audiointerp.networks import soundnet_weights as module
 from audiointerp.networks.graph import layer_outputs
 from audiointerp.networks.head import frontend_of, labels_of
-from audiointerp.networks.soundnet import find_weights, read_weights, soundnet, soundnet_classes, unpickle
+from audiointerp.networks.soundnet import soundnet
+from audiointerp.networks.soundnet_weights import find_weights, read_weights, soundnet_classes, unpickle
 from audiointerp.sound.frontend import SOUNDNET, WaveformFrontEnd
 
 # As published: taps, zeros on both sides, pool.

@@ -10,8 +10,8 @@ import pytest
 from audiointerp.errors import MissingDataError, UnknownLabelError
 from audiointerp.evaluation.metrics import accuracy, confusion
 from audiointerp.evaluation.predictions import score_columns, vote
+from audiointerp.networks.fingerprints import digest
 from audiointerp.networks.head import labels_of
-from audiointerp.networks.saving import digest
 from audiointerp.networks.tracks import track_network
 from audiointerp.sound.music import FEATURES
 from audiointerp.training.recipes import Recipe, track_recipe
