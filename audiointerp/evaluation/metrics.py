@@ -128,7 +128,7 @@ def confused_pairs(counts):
     """
     if list(counts.index) != list(counts.columns):
         raise ValueError("rows and columns are different classes: expected the counts that confusion() gives.")
-    pairs = counts.stack(future_stack=True).rename("count").reset_index()
+    pairs = counts.rename_axis(index="true", columns="predicted").stack(future_stack=True).rename("count").reset_index()
     pairs["share"] = pairs["count"] / pairs["true"].map(counts.sum(axis=1))
     pairs = pairs[(pairs["true"] != pairs["predicted"]) & (pairs["count"] > 0)]
     return pairs.sort_values(["count", "share"], ascending=False, kind="stable", ignore_index=True)

@@ -16,6 +16,7 @@ COLUMNS = ["network", "split", *(f"{of}{end}" for of in ("patches", "clips") for
 PANELS = {"patches": "Patches right", "clips": "Clips right, by vote of their patches"}
 
 
+@drawing.literal
 def label_counts(counts, *, title=None, ax=None):
     """Draw how many there are of each label.
 
@@ -51,6 +52,7 @@ def label_counts(counts, *, title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def confused_pairs(pairs, *, most=15, title=None, ax=None):
     """Draw the pairs of classes that were confused most often.
 
@@ -78,6 +80,7 @@ def confused_pairs(pairs, *, most=15, title=None, ax=None):
     return drawing.draw_bars(ax, counts, texts, "nothing was confused", color=drawing.VERMILION)
 
 
+@drawing.literal
 def accuracy_bars(table, *, reference=None, reference_name="MathWorks' example", title=None, ax=None):
     """Draw accuracies of several networks with their intervals.
 
@@ -124,6 +127,7 @@ def accuracy_bars(table, *, reference=None, reference_name="MathWorks' example",
     return ax
 
 
+@drawing.literal
 def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, most=4, title=None):
     """Draw the scores of a clip's patches over the clip's time, beneath its spectrogram.
 
@@ -170,7 +174,7 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, m
         spectrogram(log_mel, frontend=frontend, ax=axes[0]).set_xlabel("")
     centre = predictions["start"] + frontend.patch_seconds / 2
     for number, name in enumerate(shown):
-        text = f"{name} (true)" if name == true else name
+        text = drawing.in_legend(f"{name} (true)" if name == true else name)
         axes[-1].plot(centre, scores[name], marker="o", markersize=4, label=text, **drawing.line_style(number))
     axes[-1].set(xlabel="Time (s), at the middle of each patch", ylabel="Score", ylim=(-0.03, 1.03))
     if log_mel is None:
@@ -183,6 +187,7 @@ def scores_over_time(predictions, *, clip=None, log_mel=None, frontend=VGGISH, m
     return axes
 
 
+@drawing.literal
 def network_comparison(table, *, chance=None, title=None):
     """Draw accuracy by patch and by clip, a row a network, a colour and marker a way of dividing.
 
@@ -215,7 +220,11 @@ def network_comparison(table, *, chance=None, title=None):
             places = np.array([networks.index(network) for network in rows["network"]])
             places = places + (number - (len(splits) - 1) / 2) * step
             value, low, high = (100 * rows[f"{column}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
-            style = {"color": drawing.colour(number), "marker": drawing.marker(number), "label": split}
+            style = {
+                "color": drawing.colour(number),
+                "marker": drawing.marker(number),
+                "label": drawing.in_legend(split),
+            }
             ax.errorbar(value, places, xerr=[value - low, high - value], linestyle="none", capsize=3, **style)
             for x, y, right in zip(value, places, high, strict=True):
                 ax.annotate(f"{x:.0f}", (right, y), (5, 0), textcoords="offset points", va="center", size=drawing.SMALL)

@@ -12,6 +12,7 @@ BANDS = {"interval": ("low", "high"), "quartiles": ("q25", "q75")}
 FEW = 3  # classes whose bands can be told apart
 
 
+@drawing.literal
 def label_average(maps, label, *, own=True, confidence=0.95, seed=0, title=None):
     """Draw the average map for one class, with its means over time and over frequency along the edges.
 
@@ -55,6 +56,7 @@ def label_average(maps, label, *, own=True, confidence=0.95, seed=0, title=None)
     return _with_edges(average, edges, "mean", look, _relevance(maps), text)
 
 
+@drawing.literal
 def label_difference(maps, labels, *, own=True, confidence=0.95, seed=0, title=None):
     """Draw what sets two classes apart: the mean map of one minus that of the other, with profiles along the edges.
 
@@ -96,6 +98,7 @@ def label_difference(maps, labels, *, own=True, confidence=0.95, seed=0, title=N
     return _with_edges(sure, edges, "difference", Look(True), _relevance(maps), text if title is None else title)
 
 
+@drawing.literal
 def frequency_profile(maps, labels=None, *, own=True, spread="auto", title=None, ax=None):
     """Draw which frequencies matter for classes: the mean of their maps over patches and time.
 
@@ -133,6 +136,7 @@ def frequency_profile(maps, labels=None, *, own=True, spread="auto", title=None,
     return ax
 
 
+@drawing.literal
 def time_profile(maps, labels=None, *, own=True, spread="auto", title=None, ax=None):
     """Draw when in a patch it matters for classes: the mean of their maps over patches and frequency.
 
@@ -161,6 +165,7 @@ def time_profile(maps, labels=None, *, own=True, spread="auto", title=None, ax=N
     return ax
 
 
+@drawing.literal
 def consensus(maps, label, *, own=True, title=None):
     """Draw where methods agree on a class: each by ranks, their mean, and how far they lie apart.
 
@@ -228,7 +233,7 @@ def _profile(maps, labels, along, own, spread, title, ax):
     ax.axhline(0, color="0.5", linewidth=0.8)
     for number, label in enumerate(profile["label"].values):
         one, style = profile.isel(label=number), drawing.line_style(number)
-        text = f"{label} ({drawing.number_text(int(one['patches']), 'patch')})"
+        text = drawing.in_legend(f"{label} ({drawing.number_text(int(one['patches']), 'patch')})")
         ax.plot(one[along], one["mean"], label=text, linewidth=1.8, **style)
         if spread:
             low, high = BANDS[spread]

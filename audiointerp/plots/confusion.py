@@ -17,6 +17,7 @@ MANY = 20  # classes above which only the cells that matter hold numbers
 FAINTEST = 0.12  # shade of a cell that is not empty
 
 
+@drawing.literal
 def confusion_chart(counts, *, title=None, unit="clips", sort=False, groups=None, number_from=0.1):
     """Draw counts of true against predicted classes, with a summary of each row and each column.
 

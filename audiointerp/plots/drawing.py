@@ -22,6 +22,14 @@ ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 TICKS_APART = 0.058  # of the axis, so that their numbers do not touch in a small panel
 
 
+literal = plt.rc_context({"text.parse_math": False})  # decorates the function of a figure: names may hold $ signs
+
+
+def in_legend(name):
+    """A name as a label that a legend shows: matplotlib leaves out those that begin with an underscore."""
+    return f"\u200b{name}" if str(name).startswith("_") else name
+
+
 def new_axes(ax, width, height):
     """The axes given, or those of a new figure of this size (inches)."""
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax

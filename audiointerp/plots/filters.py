@@ -23,6 +23,7 @@ QUARTILES = {"fill": False, "width": 0.6, "color": "black", "linewidth": 1.4, "w
 QUARTILES |= {"native_scale": True, "showfliers": False, "showcaps": False, "medianprops": {"linewidth": 2.4}}
 
 
+@drawing.literal
 def filter_grid(patches, maps, filters, *, examples=4, level=0.5, deconvolved=None):
     """Draw the patches that filters answer to most, what is active outlined, a row a filter.
 
@@ -93,6 +94,7 @@ def filter_grid(patches, maps, filters, *, examples=4, level=0.5, deconvolved=No
     return axes
 
 
+@drawing.literal
 def filter_label_matrix(table, *, title=None):
     """Draw how the activation of each filter spreads over the labels.
 
@@ -133,6 +135,7 @@ def filter_label_matrix(table, *, title=None):
     return ax
 
 
+@drawing.literal
 def filter_comparison(statistics, *, seed=0, title=None):
     """Draw what the filters of several networks do, side by side: a point a filter, quartiles, and the reference.
 

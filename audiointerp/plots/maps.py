@@ -66,6 +66,7 @@ class Look:
         return bar
 
 
+@drawing.literal
 def map_grid(patches, maps, *, label=None, predictions=None, overlay=False, relative_to="panel"):
     """Draw patches and their maps, a row a patch: its spectrogram, then the map of each method.
 
@@ -125,6 +126,7 @@ def map_grid(patches, maps, *, label=None, predictions=None, overlay=False, rela
     return axes
 
 
+@drawing.literal
 def compare_labels(patch, maps, labels=None, *, predictions=None, difference=True, overlay=False):
     """Draw one patch's maps for two classes side by side, a row a method.
 

@@ -15,6 +15,7 @@ FEW = 10  # clips: the share of a neuron that is on for fewer means little, and 
 LAYERS = matplotlib.colormaps["viridis"]
 
 
+@drawing.literal
 def activation_curve(features, neuron, *, percentile=95, title=None, ax=None):
     """Draw one neuron's activation over the clips, the strongest first, and where the neuron is on.
 
@@ -53,6 +54,7 @@ def activation_curve(features, neuron, *, percentile=95, title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def neuron_classes(matrix, neuron, *, most=12, title=None, ax=None):
     """Draw the classes of the clips that one neuron is on for.
 
@@ -86,6 +88,7 @@ def neuron_classes(matrix, neuron, *, most=12, title=None, ax=None):
     return drawing.draw_bars(ax, shown, texts, "this neuron is on for no clip")
 
 
+@drawing.literal
 def neuron_class_matrix(matrix, *, groups=None, title=None):
     """Draw how the clips that each neuron is on for spread over the classes.
 
@@ -130,6 +133,7 @@ def neuron_class_matrix(matrix, *, groups=None, title=None):
     return ax
 
 
+@drawing.literal
 def class_owners(owners, *, more_than=5, title=None, ax=None):
     """Draw the classes that are the most represented one of many neurons.
 
@@ -153,6 +157,7 @@ def class_owners(owners, *, more_than=5, title=None, ax=None):
     return drawing.draw_bars(ax, owners, owners, f"no class is the first of {limit}")
 
 
+@drawing.literal
 def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
     """Draw the classes of each neuron whose most represented class has more than a share of its clips.
 
@@ -191,6 +196,7 @@ def selective_neurons(matrix, *, over=0.3, most=12, fewest=1, title=None):
     return axes.ravel()[:panels]
 
 
+@drawing.literal
 def selectivity_curve(selectivity, shuffled=None, *, title=None, ax=None):
     """Draw the share of each neuron's most represented class, the largest first, beside what chance gives.
 
@@ -220,6 +226,7 @@ def selectivity_curve(selectivity, shuffled=None, *, title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def selectivity_by_layer(selectivities, shuffled=None, *, title=None):
     """Draw the sorted shares of all layers in one figure, then each layer beside what chance gives.
 
@@ -271,6 +278,7 @@ def selectivity_by_layer(selectivities, shuffled=None, *, title=None):
     return np.array([first, *axes])
 
 
+@drawing.literal
 def layers_against_chance(table, *, title=None, ax=None):
     """Draw the mean share of the most represented class of each layer, beside what chance gives.
 

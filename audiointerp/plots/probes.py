@@ -12,6 +12,7 @@ ABOVE = {"textcoords": "offset points", "ha": "center", "va": "bottom", "size": 
 BESIDE = {"loc": "upper left", "bbox_to_anchor": (1, 1), "frameon": False}
 
 
+@drawing.literal
 def probe_grid(grid, *, published=None, title=None, ax=None):
     """Draw the accuracy of a probe for each C: every fold, and their mean.
 
@@ -59,6 +60,7 @@ def probe_grid(grid, *, published=None, title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def probe_by_layer(table, *, title=None, chance=None, ax=None):
     """Draw the accuracy of a probe on each layer, networks side by side.
 
@@ -114,7 +116,7 @@ def _layers(ax, x, rows, number):
     """One network's accuracies, their intervals, their folds, and the highest one's value."""
     value, low, high = (100 * rows[name].to_numpy(dtype=float) for name in ("accuracy", "low", "high"))
     colour, names = drawing.colour(number), ("accuracy", "95% interval") if number == 0 else (None, None)
-    ax.plot(x, value, "-", marker=drawing.marker(number), color=colour, label=names[0])
+    ax.plot(x, value, "-", marker=drawing.marker(number), color=colour, label=drawing.in_legend(names[0]))
     ax.errorbar(x, value, np.abs([value - low, high - value]), fmt="none", ecolor=colour, capsize=3, label=names[1])
     folds = [() if f is None or np.ndim(f) == 0 else 100 * np.asarray(f) for f in rows.get("folds", [None] * len(x))]
     dots = np.repeat(x + 0.02, [len(shares) for shares in folds]), np.concatenate(folds)
@@ -125,6 +127,7 @@ def _layers(ax, x, rows, number):
     ax.annotate(f"{value[best]:.1f}", (x[best], top), (0, 4), weight="bold", **ABOVE)
 
 
+@drawing.literal
 def paired_layers(table, *, low=None, high=None, chance=None, title=None, ax=None):
     """Draw the accuracies of each layer under several conditions beside each other, as of a student and its twin.
 
@@ -155,7 +158,7 @@ def paired_layers(table, *, low=None, high=None, chance=None, title=None, ax=Non
     for number, condition in enumerate(table):
         x = np.arange(len(table)) + (number - (n - 1) / 2) * 0.84 / n
         value, *ends = (100 * part[condition].to_numpy(dtype=float) for part in (table, low, high))
-        ax.bar(x, value, 0.79 / n, label=str(condition), **drawing.bar_look(number))
+        ax.bar(x, value, 0.79 / n, label=drawing.in_legend(str(condition)), **drawing.bar_look(number))
         ax.errorbar(x, value, np.abs([value - ends[0], ends[1] - value]), fmt="none", ecolor="black", elinewidth=1)
         for place, share, top in zip(x, value, np.fmax(value, ends[1]), strict=True):
             ax.annotate(f"{share:.1f}", (place, top), (0, 2), **ABOVE)
@@ -165,6 +168,7 @@ def paired_layers(table, *, low=None, high=None, chance=None, title=None, ax=Non
     return ax
 
 
+@drawing.literal
 def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, title=None):
     """Draw how much of each class was recognised, the best first, beside what was published as hard and as easy.
 
@@ -215,7 +219,14 @@ def recall_bars(recall, *, published_hard=(), published_easy=(), groups=None, ti
         ax.spines[["top", "right"]].set_visible(False)
     if names:
         shown = [plt.Rectangle((0, 0), 1, 1, **look) for look in looks.values()]
-        figure.legend(shown, names, loc="outside lower center", ncols=columns + 1, frameon=False, handleheight=1.4)
+        figure.legend(
+            shown,
+            [drawing.in_legend(name) for name in names],
+            loc="outside lower center",
+            ncols=columns + 1,
+            frameon=False,
+            handleheight=1.4,
+        )
     note = "\n▲ easy, ▼ hard: as published" if marks else ""
     figure.suptitle(((title or "") + note).strip(), size=drawing.NORMAL + 1)
     return axes

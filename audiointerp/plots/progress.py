@@ -8,6 +8,7 @@ from . import drawing
 COLUMNS = ("epoch", "iteration", "batch_accuracy", "validation_accuracy", "batch_loss", "validation_loss")
 
 
+@drawing.literal
 def training_curves(history):
     """Draw accuracy and loss over the iterations of a training run.
 
@@ -43,6 +44,7 @@ def training_curves(history):
     return np.array([above, below])
 
 
+@drawing.literal
 def distillation_curves(history, *, title=None, ax=None):
     """Draw how far a student is from its teacher, over the iterations of its training.
 

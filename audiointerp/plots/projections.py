@@ -23,6 +23,7 @@ MOST = 60  # names in one legend
 MAKER = "a projection of a layer (columns x, y, label, fold, group)"
 
 
+@drawing.literal
 def projection(table, *, by="group", title=None, ax=None):
     """Draw one projection, its points coloured and shaped by a column.
 
@@ -54,6 +55,7 @@ def projection(table, *, by="group", title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def projection_grid(tables, *, by="group", quality=None, columns=3, title=None, panel=3.2):
     """Draw several projections, as of the layers of a network, with one legend.
 
@@ -99,6 +101,7 @@ def projection_grid(tables, *, by="group", quality=None, columns=3, title=None, 
     return axes
 
 
+@drawing.literal
 def side_by_side(left, right, *, by, titles, quality=None):
     """Draw two projections beside each other, as without and with labels, with one legend.
 
@@ -127,6 +130,7 @@ def side_by_side(left, right, *, by, titles, quality=None):
     return projection_grid(tables, by=by, quality=quality, title="", panel=4.6)
 
 
+@drawing.literal
 def projections_by_group(table, *, title=None):
     """Draw each group of classes in a panel of its own, coloured by class.
 
@@ -166,6 +170,7 @@ def projections_by_group(table, *, title=None):
     return axes
 
 
+@drawing.literal
 def chosen_labels(table, first, second, *, names=("hard", "easy"), title=None):
     """Draw two sets of classes over all other clips: one in warm colours and pointed shapes, one in cool and round.
 
@@ -204,7 +209,7 @@ def chosen_labels(table, first, second, *, names=("hard", "easy"), title=None):
     ax = drawing.new_axes(None, 7.6, 5.2)
     ax.scatter("x", "y", data=table[~chosen], s=10, c="0.75", linewidths=0, alpha=0.7)
     draw_points(ax, table[chosen], "label", look[0] | look[1])
-    heads = [Line2D([], [], linestyle="none", label=name) for name in names]
+    heads = [Line2D([], [], linestyle="none", label=drawing.in_legend(name)) for name in names]
     others = {} if chosen.all() else {f"{len(known) - len(look[0] | look[1])} other classes": ("0.75", "o")}
     handles = [heads[0], *_handles(look[0]), heads[1], *_handles(look[1]), *_handles(others)]
     place = {"loc": "center left", "bbox_to_anchor": (1, 0.5), "frameon": False, "fontsize": drawing.SMALL}
@@ -265,7 +270,15 @@ def _panels(count, columns, width, height, below=0.0):
 def _handles(look):
     style = {"linestyle": "none", "markeredgewidth": 0}
     return [
-        Line2D([], [], color=colour, marker=marker, markersize=6 * WEIGHT.get(marker, 1), label=name, **style)
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=marker,
+            markersize=6 * WEIGHT.get(marker, 1),
+            label=drawing.in_legend(name),
+            **style,
+        )
         for name, (colour, marker) in look.items()
     ]
 

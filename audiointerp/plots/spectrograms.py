@@ -9,6 +9,7 @@ from ..sound.frontend import VGGISH
 from . import drawing
 
 
+@drawing.literal
 def waveform(samples, sample_rate=16_000, *, title=None, ax=None):
     """Draw a sound's waveform over time.
 
@@ -37,6 +38,7 @@ def waveform(samples, sample_rate=16_000, *, title=None, ax=None):
     return ax
 
 
+@drawing.literal
 def spectrogram(log_mel, *, frontend=VGGISH, evidence=None, title=None, colorbar=True, ax=None):
     """Draw a log-mel spectrogram, of a whole clip or of one patch.
 
@@ -103,6 +105,7 @@ def outline(ax, boxes, *, color="white", label=None):
     return ax
 
 
+@drawing.literal
 def patch_grid(patches, *, predictions=None, titles=None, columns=3):
     """Draw patches in a grid, all on one colour scale.
 
