@@ -1,5 +1,7 @@
 """UMAP pictures of a layer, and numbers that say how far to believe them."""
 
+import numbers
+
 import numpy as np
 import pandas as pd
 
@@ -7,6 +9,7 @@ from ..errors import MissingDataError, UnknownLabelError
 from ..storage.cache import cached
 
 NEIGHBOURS = 15
+FEWEST = 4  # clips that UMAP can place
 
 
 def project(
@@ -35,7 +38,7 @@ def project(
         Folds that the picture is made from; clips of the others are put into it afterwards, without their labels. All
         folds by default.
     neighbours : int
-        Neighbours that UMAP tries to keep.
+        Neighbours that UMAP tries to keep; 2 or more, and fewer than there are clips.
     min_dist : float
         How close points may lie in the picture.
     seed : int
@@ -50,7 +53,10 @@ def project(
     Raises
     ------
     MissingDataError
-        If there are too few clips, values that are not numbers, or no clips in a fold asked for.
+        If there are fewer than 4 clips or no more than neighbours, values that are not numbers, or no clips in a fold
+        asked for.
+    ValueError
+        If `neighbours` is not a whole number from 2 on.
     UnknownLabelError
         If clips have no labels to be supervised with, or no folds to choose from.
 
@@ -63,8 +69,12 @@ def project(
         raise UnknownLabelError(
             f"features of layer {features.name} have no {by} along the clips to be supervised with."
         )
-    if fitted.sum() <= neighbours:
-        raise MissingDataError(f"{fitted.sum()} clips for {neighbours} neighbours: more clips or fewer neighbours.")
+    if not isinstance(neighbours, numbers.Integral) or neighbours < 2:
+        raise ValueError(f"neighbours={neighbours!r}: expected a whole number from 2 on.")
+    if (count := fitted.sum()) < FEWEST:
+        raise MissingDataError(f"{count} clips: a picture needs at least {FEWEST}. Take more clips or more folds.")
+    if count <= neighbours:
+        raise MissingDataError(f"{count} clips for {neighbours} neighbours: more clips or fewer neighbours.")
     settings = {"n_neighbors": neighbours, "min_dist": min_dist, "metric": "cosine", "random_state": seed, "n_jobs": 1}
     targets = np.unique(features[by].values, return_inverse=True)[1] if supervised else None
 

@@ -275,6 +275,21 @@ def test_clips_that_are_the_same(clusters):
     assert quality["original"] == 1 and quality["agreement"] == 1
 
 
+@pytest.mark.parametrize("supervised", [False, True])
+def test_umap_places_four_clips_and_no_fewer(clusters, supervised):
+    for count in (1, 2, 3):
+        with pytest.raises(MissingDataError, match=f"{count} clips: a picture needs at least 4"):
+            project(clusters[:count], neighbours=2, supervised=supervised)
+    for neighbours in (2, 3):
+        assert np.isfinite(places(project(clusters[:4], neighbours=neighbours, supervised=supervised))).all()
+
+
+@pytest.mark.parametrize("neighbours", [-1, 0, 1, 2.5, "15"])
+def test_neighbours_are_a_whole_number_from_2_on(clusters, neighbours):
+    with pytest.raises(ValueError, match="neighbours=.*expected a whole number from 2 on"):
+        project(clusters, neighbours=neighbours)
+
+
 def test_too_few_clips(clusters):
     with pytest.raises(MissingDataError, match="10 clips for 10 neighbours: more clips or fewer"):
         project(clusters[:10], neighbours=10)
