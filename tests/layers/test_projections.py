@@ -286,7 +286,7 @@ def test_umap_places_four_clips_and_no_fewer(clusters, supervised):
 
 @pytest.mark.parametrize("neighbours", [-1, 0, 1, 2.5, "15"])
 def test_neighbours_are_a_whole_number_from_2_on(clusters, neighbours):
-    with pytest.raises(ValueError, match="neighbours=.*expected a whole number from 2 on"):
+    with pytest.raises(ValueError, match=r"neighbours=.*expected a whole number from 2 on"):
         project(clusters, neighbours=neighbours)
 
 

@@ -54,8 +54,9 @@ def points(rng):
 @pytest.fixture
 def filters(patches, rng):
     """Maps of two filters, and how active they are by label."""
-    coords = {"patch": patches.table.index, "label": ("patch", patches.label.astype(str)), "clip": ("patch", np.arange(12)),
-              "time": patches.time[4::8], "frequency": patches.frequency[4::8], "filter": [0, 1]}  # fmt: skip
+    along = {"label": ("patch", patches.label.astype(str)), "clip": ("patch", np.arange(12))}
+    cells = {"time": patches.time[4::8], "frequency": patches.frequency[4::8], "filter": [0, 1]}
+    coords = {"patch": patches.table.index, **along, **cells}
     index = pd.MultiIndex.from_product([range(2), ODD], names=["filter", "label"])
     table = pd.DataFrame({"mean": rng.uniform(size=6), "std": 0.1, "active": 1.0, "patches": 30}, index)
     values = rng.uniform(size=(12, 12, 8, 2)).astype(np.float32)
