@@ -1,4 +1,4 @@
-"""Networks in files."""
+"""Networks in files: saved whole, and loaded again or told what is wrong."""
 
 import re
 import zipfile

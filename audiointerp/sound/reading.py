@@ -160,7 +160,9 @@ def report_unreadable(failures, total, on_error):
     listed = "\n".join(f"  {text}" for text in failures[:10])
     more = f"\n  … and {len(failures) - 10} more" if len(failures) > 10 else ""
     text = f"{len(failures)} of {total} clips cannot be read:\n{listed}{more}"
-    if on_error == "raise" or len(failures) == total:
+    if len(failures) == total:
+        raise UnreadableAudioError(f"{text}\nNone is left. Mend them, or check the table's paths.")
+    if on_error == "raise":
         raise UnreadableAudioError(f"{text}\nMend or remove them, or leave them out with on_error='skip'.")
     warnings.warn(f"{text}\nThey are left out.", AudioRepairWarning, stacklevel=3)
 

@@ -9,10 +9,14 @@ import keras
 import numpy as np
 import pytest
 
+from audiointerp.errors import WeightsError
+from audiointerp.evaluation.predictions import predict
 from audiointerp.networks.fingerprints import digest, weights_digest, while_unchanged
 from audiointerp.networks.head import add_head
 from audiointerp.networks.saving import load_network, save_network
 from audiointerp.sound.frontend import WaveformFrontEnd
+from audiointerp.training.fine_tuning import fine_tune
+from audiointerp.training.recipes import Recipe
 
 LABELS = ["dog", "crying baby", "Türklingel"]
 HEARD = WaveformFrontEnd(sample_rate=22_050, scale=64.0, shortest=9_000, longest=None, channel=None)
@@ -278,3 +282,29 @@ print(json.dumps(out))
         np.testing.assert_allclose(values, anew, rtol=1e-5)
     for number, which in ((1, range(1, 6)), (2, range(6)), (3, range(6))):
         assert all(abs(kept[number][each] - kept[0][each]) > 1e-4 for each in which), (number, kept)
+
+
+class Unconfigured(keras.layers.Layer):
+    """Takes an array and has no get_config(): Keras cannot tell how it was made."""
+
+    def __init__(self, factors):
+        super().__init__()
+        self.factors = factors
+
+    def call(self, inputs):
+        return inputs * self.factors
+
+
+def test_results_of_a_layer_without_config_are_right_and_said_not_to_be_kept(body, small, toy, own_cache):
+    inputs = keras.Input((32, 16, 1))
+    network = add_head(keras.Model(inputs, body()(Unconfigured(np.full(16, 2.0)[:, None])(inputs))), LABELS, small)
+    patches = toy(4, labels=LABELS[:2])
+    expected = network.predict(patches.data[..., None], verbose=0)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="not kept in the cache, but computed anew each time.*gives no config"):
+            found = predict(network, patches, progress=False)
+        np.testing.assert_allclose(found[LABELS], expected, atol=1e-6)
+    predict(network, patches, cache=False, progress=False)  # says nothing: warnings are errors here
+    assert not [path for path in own_cache.rglob("*") if path.is_file() and "predictions" in str(path)]
+    with pytest.raises(WeightsError, match=r"cannot be copied: .*give it a get_config\(\)"):
+        fine_tune(network, patches, patches, Recipe(epochs=1), progress=False)
