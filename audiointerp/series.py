@@ -26,7 +26,9 @@ PROFILES = {
         "TEACHER": "vggish",
         "SOUNDNET": "student",
         "FEATURES": "own",
+        "EPOCHS": 6,
         "GENRES": "synthetic_music",
+        "EVERY_WAY": ["plain CNN"],
         "MERGED": {"loud": ["chiptune", "metal"]},
     },
     # Real data and weights from AUDIOINTERP_DATA; where it lacks a file, `profile_parameters` says what is done.

@@ -28,8 +28,9 @@
 # `SOUNDNET` is `"official"` (57 MB are downloaded), `"pruned"` (a narrower SoundNet, only from the data folder) or
 # `"student"` (the one trained below); `BESIDE`, a second SoundNet to compare it with at the end, or `None`. `FEATURES`
 # is `"published"` (all of ESC-50, 18 MB) or `"own"` (computed here from the clips of `DATA`). `LABEL` is the class
-# whose objects and scenes are looked at closely. Without any download: `DATA = "synthetic"`, both weights `"random"`,
-# `TEACHER = "vggish"`, `WIDTH = 0.25`, `SOUNDNET = "student"`, `FEATURES = "own"`.
+# whose objects and scenes are looked at closely; `EPOCHS`, how often the student hears each patch. Without any
+# download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.25`,
+# `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
 DATA = "esc10"
@@ -42,6 +43,7 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
+EPOCHS = 12
 SEED = 0
 
 # %%
@@ -87,7 +89,7 @@ three.style.format("{:.3f}").background_gradient("Blues", axis=1)
 
 # %%
 untrained = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
-recipe = ai.training.student_recipe(SEED)
+recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS)
 student, history = ai.training.distill(untrained, teacher.network, train, held_out, recipe, progress=False)
 ai.plots.distillation_curves(history);
 

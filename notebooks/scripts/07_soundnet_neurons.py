@@ -38,6 +38,7 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
+EPOCHS = 12
 NEURON = 0
 SHUFFLES = 1000
 SEED = 0
@@ -66,7 +67,7 @@ if SOUNDNET == "student":
     teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, progress=False)
     sounding = [patches[~patches.silent] for patches in (teacher.train, teacher.validation)]
     student = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
-    recipe = ai.training.student_recipe(SEED)
+    recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS)
     soundnet, _ = ai.training.distill(student, teacher.network, *sounding, recipe, progress=False)
 else:
     at_own_rate = replace(ai.SOUNDNET, sample_rate=22_050)

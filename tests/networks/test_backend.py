@@ -38,12 +38,15 @@ def test_a_backend_that_is_not_there_is_said_at_the_first_use_of_keras(where, tm
     assert "runs Keras on TensorFlow" in found.stdout and "os.environ['KERAS_BACKEND']" in found.stdout
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_backend_that_is_there_is_said_too(name):
-    """Keras stands in for one that runs on JAX by what it answers."""
-    found = in_a_fresh_process(imported(name, "import keras; keras.config.backend = lambda: 'jax'"))
+def test_a_backend_that_is_there_is_said_too():
+    """Keras stands in for one that runs on JAX by what it answers; each name is the first to use it in turn."""
+    code = "import keras; keras.config.backend = lambda: 'jax'"
+    for name in NAMES:
+        code += f"\ntry:\n    {name}\nexcept ImportError as error:\n    print(error)"
+    found = in_a_fresh_process(f"import audiointerp as ai\n{code}")
     assert found.returncode == 0, found.stderr
-    assert "Keras runs on the backend 'jax' in this process. audiointerp runs Keras on TensorFlow" in found.stdout
+    said = "Keras runs on the backend 'jax' in this process. audiointerp runs Keras on TensorFlow"
+    assert found.stdout.count(said) == len(NAMES)
 
 
 def test_importing_the_package_sets_no_backend():
