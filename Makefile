@@ -53,7 +53,7 @@ clean:
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing into .venv (about 2 GB, some minutes) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[test]" \
+	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c requirements.lock -e ".[test]" \
 		2> .venv/install.log || (cat .venv/install.log; exit 1)
 	@touch $@
 
