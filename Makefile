@@ -63,7 +63,7 @@ clean:
 	@touch $@
 
 .venv-colab/installed: VERSION := 3.13
-.venv-colab/installed: GIVEN := -c $(COLAB) ipywidgets
+.venv-colab/installed: GIVEN := -c $(COLAB)
 .venv-colab/installed: $(COLAB)
 .venv-lowest/installed: VERSION := 3.10
 .venv-lowest/installed: GIVEN := --resolution lowest-direct

@@ -33,5 +33,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "maps.methods": ["explain"],
         "layers.features": ["layer_features"],
         "listening": ["listen", "players"],
+        "widgets": ["map_browser"],
     },
 )

@@ -6,6 +6,7 @@ first layer to the last. Along the clips stand `label`, `fold` and `group`, and 
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from ..networks.fingerprints import digest
 from ..networks.graph import layer_outputs
 from ..networks.head import check_kinds, check_network, check_patches, frontend_of
 from ..networks.precision import float32_of
-from ..networks.running import outputs_of, run_waveforms
+from ..networks.running import outputs_of, run_waveforms, shared_out
 from ..networks.soundnet import HEADS, TRAINED_AT
 from ..sound.reading import LONGEST, file_digest, numbered, report_unreadable
 from ..sound.waveforms import try_waveforms
@@ -82,7 +83,8 @@ def layer_features(
     A network on patches is shown the sounding patches of each clip; every layer is averaged over the positions of a
     patch, then over the patches. A network on waveforms is shown whole clips; every layer is averaged over time. Clips
     of unequal length share a batch: what lies behind the end of the shorter ones is put to zero before every
-    convolution, so that each gets what it would get alone.
+    convolution, so that each gets what it would get alone. Inside ``joblib.parallel_config(backend="dask")`` the workers
+    of a cluster share the clips.
 
     Parameters
     ----------
@@ -185,7 +187,8 @@ def _of_patches(key, network, patches, layers, batch_size, progress):
     outputs = [layer_outputs(network)[name] for name in layers]
     means = [keras.ops.mean(x, axis=tuple(range(1, len(x.shape) - 1))) if len(x.shape) > 2 else x for x in outputs]
     body = keras.Model(network.inputs[0], keras.layers.Concatenate()(means) if len(means) > 1 else means[0])
-    values = outputs_of(body, patches.data, batch_size=batch_size, title="layer features", progress=progress)
+    run = partial(outputs_of, body, batch_size=batch_size, title="layer features", progress=progress)
+    values = shared_out(run, patches.data)
     return pd.DataFrame(values).groupby(patches.clip, sort=False).mean().to_numpy(np.float32)
 
 
@@ -212,5 +215,10 @@ def _of_clips(key, network, clips, layers, over_time, on_error, max_seconds, pro
     if failures and (on_error == "raise" or not there):
         report_unreadable(failures, len(clips), on_error)
     waveforms = [waveforms[row] for row in there]
-    outputs = {name: layer_outputs(network)[name] for name in layers}
-    return run_waveforms(network, waveforms, outputs, over_time=over_time, progress=progress), there, failures
+    longest = max(map(len, waveforms))
+    run = partial(_waveforms, network, layers=layers, over_time=over_time, longest=longest, progress=progress)
+    return shared_out(run, waveforms), there, failures
+
+
+def _waveforms(network, waveforms, *, layers, **options):
+    return run_waveforms(network, waveforms, {name: layer_outputs(network)[name] for name in layers}, **options)

@@ -4,6 +4,7 @@ import logging
 import math
 from contextlib import contextmanager
 
+import joblib
 import numpy as np
 from tqdm import tqdm
 
@@ -37,6 +38,20 @@ def in_batches(function, data, *, batch_size, title, progress=True):
     if isinstance(parts[0], tuple):
         return [np.concatenate(each) for each in zip(*parts, strict=True)]
     return np.concatenate(parts)
+
+
+def shared_out(function, things):
+    """What a function of several things gives for all of them [n, ...]: in one go here, in parts on a cluster.
+
+    The workers that ``joblib.parallel_config`` names, as those of its backend "dask", each get some of the things; what
+    a lost worker had is given to another.
+    """
+    jobs = joblib.effective_n_jobs(None)
+    if jobs < 2:
+        return function(things)
+    size = -(-len(things) // (2 * jobs))
+    parts = (joblib.delayed(function)(things[start : start + size]) for start in range(0, len(things), size))
+    return np.concatenate(joblib.Parallel()(parts))
 
 
 def _check_finite(given, found, start):
@@ -124,14 +139,14 @@ def batch_size_for(network, given=None, precision="float32"):
     return min(LARGEST_BATCH, 2 ** int(math.log2(fitting)))
 
 
-def run_waveforms(network, waveforms, outputs, *, over_time="mean", progress=True):
+def run_waveforms(network, waveforms, outputs, *, over_time="mean", longest=None, progress=True):
     """Outputs of a network on waveforms, several of unequal length at a time [waveforms, numbers of all outputs].
 
     What lies behind the end of a shorter waveform is put to zero before every convolution, which is what the
     convolution's own zero padding would have put there. The network is one as `soundnet` makes: zero padding,
     convolutions and pools without padding of their own, batch norm and ReLU. `outputs` are tensors [n, positions,
     filters] by name, see `layer_outputs`; "mean" averages over the positions, "flatten" keeps all: filter by filter at
-    the first position, then at the next, 0 behind a waveform's end.
+    the first position, then at the next, 0 behind a waveform's end, up to where the `longest` ends (samples).
 
     Raises
     ------
@@ -142,7 +157,7 @@ def run_waveforms(network, waveforms, outputs, *, over_time="mean", progress=Tru
     """
     path = _path_to(network, list(outputs.values()))
     samples = [len(waveform) for waveform in waveforms]
-    shortest, longest = min(samples), max(samples)
+    shortest, longest = min(samples), longest or max(samples)
     for name, tensor in outputs.items():
         if _positions(path, tensor, shortest) < 1:
             raise PatchShapeError(

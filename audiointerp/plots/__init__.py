@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "progress",
         "projections",
         "spectrograms",
+        "trust",
     ],
     submod_attrs={
         "charts": ["accuracy_bars", "confused_pairs", "label_counts", "network_comparison", "scores_over_time"],
@@ -42,6 +43,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "probes": ["paired_layers", "probe_by_layer", "probe_grid", "recall_bars"],
         "progress": ["distillation_curves", "training_curves"],
         "projections": ["chosen_labels", "projection", "projection_grid", "projections_by_group", "side_by_side"],
+        "trust": ["deletion_insertion", "evidence_bars", "randomization_curves", "trust_chart"],
         "spectrograms": ["outline", "patch_grid", "spectrogram", "waveform"],
     },
 )

@@ -155,7 +155,8 @@ def make_patches(
     """Read clips and cut them into log-mel patches.
 
     Clips are read in parallel; each log-mel spectrogram is kept in the cache under its content and the settings.
-    Sets larger than 2 GB live in a temporary file instead of memory.
+    Sets larger than 2 GB live in a temporary file instead of memory. Inside ``joblib.parallel_config(backend="dask")``
+    the workers of a cluster, which must see the same files, read the clips.
 
     Parameters
     ----------

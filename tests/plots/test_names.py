@@ -80,6 +80,10 @@ CASES = {
     "confused_pairs": lambda g: plots.confused_pairs(confused_pairs(counts())),
     "confusion_chart": lambda g: plots.confusion_chart(counts(), groups=dict(zip(ODD, ODD, strict=True))),
     "consensus": lambda g: plots.consensus({"gradcam": g("maps"), "lime": g("maps")}, ODD[0]),
+    "deletion_insertion": lambda g: plots.deletion_insertion(curves()),
+    "evidence_bars": lambda g: plots.evidence_bars(
+        scores(["all classes"], ["mass"]).rename(columns={"value": "ratio"}), measures=["mass"]
+    ),
     "filter_grid": lambda g: plots.filter_grid(g("patches"), g("filters")[0], [0, 1]),
     "filter_label_matrix": lambda g: plots.filter_label_matrix(g("filters")[1]),
     "frequency_profile": lambda g: plots.frequency_profile(g("maps")),
@@ -101,6 +105,9 @@ CASES = {
     "projection": lambda g: plots.projection(g("points"), by="label"),
     "projection_grid": lambda g: plots.projection_grid(dict.fromkeys(ODD, g("points")), by="label"),
     "projections_by_group": lambda g: plots.projections_by_group(g("points")),
+    "randomization_curves": lambda g: plots.randomization_curves(
+        pd.DataFrame({"method": ODD, "layers": 1, "layer": "head", "rank_correlation": 0.5})
+    ),
     "recall_bars": lambda g: plots.recall_bars(pd.Series(0.5, ODD), groups=dict(zip(ODD, ODD, strict=True))),
     "scores_over_time": lambda g: plots.scores_over_time(g("predictions")),
     "selective_neurons": lambda g: plots.selective_neurons(neurons.neuron_class_matrix(g("features")), over=0.01),
@@ -110,7 +117,24 @@ CASES = {
     "side_by_side": lambda g: plots.side_by_side(g("points"), g("points"), by="label", titles=ODD[:2]),
     "spectrogram": lambda g: plots.spectrogram(g("patches").data[0], title=ODD[0]),
     "time_profile": lambda g: plots.time_profile(g("maps")),
+    "trust_chart": lambda g: plots.trust_chart(scores(["stability", "deletion"])),
 }
+
+
+def curves():
+    rows = [
+        (name, curve, 0, share, 0.5)
+        for name in (*ODD, "random")
+        for curve in ("deletion", "insertion")
+        for share in (0, 1)
+    ]
+    return pd.DataFrame(rows, columns=["method", "curve", "patch", "share", "score"])
+
+
+def scores(*levels):
+    names = ["method", *(["label"] if len(levels) > 1 else []), "measure"]
+    index = pd.MultiIndex.from_product([ODD, *levels], names=names)
+    return pd.DataFrame({"value": 0.5, "low": 0.4, "high": 0.6, "better": "higher"}, index)
 
 
 def counts():

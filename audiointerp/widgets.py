@@ -1,0 +1,93 @@
+"""Controls for a notebook: classes, a method and a patch are chosen, and figures and sounds follow."""
+
+import numpy as np
+
+from .errors import MissingDataError
+from .listening import listen, players
+from .plots import compare_labels, frequency_profile
+from .plots.maps import by_method, title_of
+from .sound.reading import short
+
+
+def map_browser(patches, maps, *, predictions=None, sound=True):
+    """Choose two classes, a method and a patch: their maps, their profiles and what the map marks follow.
+
+    Parameters
+    ----------
+    patches : Patches [n]
+    maps : xarray.DataArray [n, label, time, frequency] or dict of them by method
+        From `explain` or `explain_to_file`, of these patches or more; of a file only what is shown is read.
+    predictions : pandas.DataFrame [n], optional
+        From `predict`: the scores stand above the maps.
+    sound : bool
+        Let the patch be heard, what the map of the first class keeps of it, and what it leaves out. The clips' files
+        are read.
+
+    Returns
+    -------
+    ipywidgets.VBox
+        The controls, and below them what they show; its controls are named in ``children``.
+
+    Raises
+    ------
+    ValueError
+        If there are no patches, fewer than two classes have maps, or the maps are not of these patches.
+    MissingDataError
+        If sound is asked for and the patches do not know their clips' files.
+
+    Examples
+    --------
+    >>> map_browser(patches, {"occlusion": maps}, predictions=predict(network, patches))  # doctest: +SKIP
+    """
+    import ipywidgets
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    maps = by_method(maps, patches)
+    if not len(patches):
+        raise ValueError("no patches to choose from.")
+    labels = [str(label) for label in next(iter(maps.values()))["label"].values]
+    if len(labels) < 2:
+        raise ValueError(f"maps of {', '.join(labels) or 'no class'}: expected those of two classes or more.")
+    if sound and "path" not in patches.table:
+        raise MissingDataError("patches without the path of their clips: make them with make_patches, or sound=False.")
+    known = "label" in patches.table
+
+    def rows_of(label):
+        rows = np.flatnonzero(patches.label == label) if known else np.arange(0)
+        return rows if len(rows) else np.arange(len(patches))
+
+    def choices(label):
+        return [(_name(patches, row), int(row)) for row in rows_of(label)]
+
+    first = ipywidgets.Dropdown(options=labels, value=labels[0], description="Class")
+    second = ipywidgets.Dropdown(options=labels, value=labels[1], description="beside")
+    method = ipywidgets.Dropdown(options=[(title_of(name), name) for name in maps], description="Method")
+    patch = ipywidgets.Dropdown(options=choices(labels[0]), description="Patch")
+    first.observe(lambda change: patch.set_trait("options", choices(change["new"])), "value")
+
+    def show(first, second, method, patch):
+        if patch is None:  # for a moment, while the choice of patches changes
+            return
+        second = second if second != first else next(each for each in labels if each != first)
+        pair, one = (first, second), patches[[patch]]
+        compare_labels(one, {method: maps[method]}, pair, predictions=predictions)
+        plt.show()
+        own = "true" in maps[method].coords and {*pair} <= {*map(str, maps[method]["true"].values)}
+        frequency_profile(maps[method], list(pair), own=own)
+        plt.show()
+        if sound:
+            map_ = maps[method].sel(patch=one.table.index[0], label=first)
+            heard = listen(one.table["path"].iloc[0], map_, frontend=patches.frontend)
+            display(players(heard, title=f"{title_of(method)} for {first}"))
+
+    controls = {"first": first, "second": second, "method": method, "patch": patch}
+    return ipywidgets.VBox([ipywidgets.HBox([*controls.values()]), ipywidgets.interactive_output(show, controls)])
+
+
+def _name(patches, row):
+    """A patch in a list: its class, its file, and when it begins."""
+    table = patches.table.iloc[row]
+    label = f"{table['label']}, " if "label" in patches.table else ""
+    where = short(table["path"]) if "path" in patches.table else f"clip {table['clip']}"
+    return f"{label}{where}, {table['start']:.2f} s"
