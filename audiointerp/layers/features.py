@@ -83,8 +83,8 @@ def layer_features(
     A network on patches is shown the sounding patches of each clip; every layer is averaged over the positions of a
     patch, then over the patches. A network on waveforms is shown whole clips; every layer is averaged over time. Clips
     of unequal length share a batch: what lies behind the end of the shorter ones is put to zero before every
-    convolution, so that each gets what it would get alone. Inside ``joblib.parallel_config(backend="dask")`` the workers
-    of a cluster share the clips.
+    convolution, so that each gets what it would get alone. Inside ``joblib.parallel_config(backend="dask")`` the
+    workers of a cluster share the clips.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from .arrays import label_coords
 from .methods import explain, maps_key, method_call
 
 BLOCK, BLOCK_SLOW = 256, 16  # patches at a time, by gradients and by methods of many forward passes a patch
-SLOW = ("lime", "occlusion", "scorecam")
+SLOW = ("integrated_gradients", "lime", "occlusion", "rise", "scorecam")
 BLOCK_BYTES = 128e6  # of the maps of a block
 
 

@@ -17,6 +17,8 @@ METHODS = {
     "gradcam++": "keras_vis:gradcam_plus_plus",
     "scorecam": "keras_vis:scorecam",
     "saliency": "keras_vis:saliency",
+    "integrated_gradients": "integrated_gradients:integrated_gradients",
+    "rise": "rise:rise",
     "gradcam_keras_vis": "keras_vis:gradcam_keras_vis",
     "cam": "cam:cam",
     "crm": "cam:crm",
@@ -49,7 +51,8 @@ def explain(
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
     patches : Patches [n]
     method : str
-        One of `METHODS`: "gradcam", "lime", "occlusion", "gradcam++", "scorecam", "saliency", "gradcam_keras_vis";
+        One of `METHODS`: "gradcam", "lime", "occlusion", "gradcam++", "scorecam", "saliency", "rise",
+        "integrated_gradients", "gradcam_keras_vis";
         "cam" and "crm" for networks that end in global average pooling and one dense layer, as YAMNet does.
     labels : sequence of str, optional
         Classes to explain; all by default. "crm" knows "all classes", its sum over them, too.

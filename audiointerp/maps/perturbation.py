@@ -9,7 +9,7 @@ class Versions:
     """Versions of each patch with parts hidden, made when they are asked for, so that memory stays bounded.
 
     `hidden` takes a patch's number and a slice of its `count` versions and gives the cells that are hidden, bool
-    (v, frames, mels); they become the patch's number in `fill`.
+    (v, frames, mels); they become the patch's number in `fill`. Numbers from 0 to 1 say how far each is hidden.
     """
 
     def __init__(self, data, hidden, count, fill):
@@ -25,7 +25,8 @@ class Versions:
         for patch in range(start // self.count, (stop - 1) // self.count + 1):
             first = patch * self.count
             hidden = self.hidden(patch, slice(max(0, start - first), stop - first))
-            parts.append(np.where(hidden, self.fill[patch], self.data[patch]))
+            fill, data = self.fill[patch], self.data[patch]
+            parts.append(np.where(hidden, fill, data) if hidden.dtype == bool else data + hidden * (fill - data))
         return np.concatenate(parts)
 
 

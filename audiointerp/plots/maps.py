@@ -19,13 +19,16 @@ NAMES = {
     "gradcam_keras_vis": "Grad-CAM (tf-keras-vis)",
     "scorecam": "Score-CAM",
     "saliency": "Saliency",
+    "integrated_gradients": "Integrated gradients",
+    "rise": "RISE",
     "lime": "LIME",
     "occlusion": "Occlusion",
     "cam": "CAM",
     "crm": "CRM",
     "deconvolution": "Deconvolution",
 }
-SIGNED = {"lime", "occlusion", "cam"}  # drawn with a sign even where no value happens to be negative
+# Drawn with a sign even where no value happens to be negative.
+SIGNED = {"lime", "occlusion", "cam", "integrated_gradients", "rise"}
 RELATIVE = {
     "panel": "Relative to panel's largest value",
     "row": "Relative to row's largest value",

@@ -20,6 +20,7 @@ from scipy import ndimage
 import audiointerp as ai
 from audiointerp.errors import AudioInterpError
 from audiointerp.maps.deconvolution import deconvolve
+from audiointerp.maps.rise import smooth_masks
 from audiointerp.networks import add_head
 from audiointerp.training import embed
 
@@ -377,6 +378,20 @@ def occlusion(this, data):
     return np.stack(rows, axis=-2)
 
 
+def integrated_gradients(this, data):
+    even, total = data.mean(axis=(1, 2), keepdims=True), 0
+    for step in range(3):
+        total = total + slopes(this, even + (step + 0.5) / 3 * (data - even))[2][..., 0].swapaxes(0, 1)
+    return total / 3 * (data - even)[:, None]
+
+
+def rise(this, data):
+    masks, even = smooth_masks(12, data.shape[1:], (4, 4), 0.5, 0), data.mean(axis=(1, 2), keepdims=True)
+    scores = np.stack([probabilities(this, data * mask + even * (1 - mask)) for mask in masks], axis=-1)
+    kept, away = (np.einsum("ncs,sfm->ncfm", scores, each) / each.sum(axis=0) for each in (masks, 1 - masks))
+    return kept - away
+
+
 def cam(this, data):
     grid = this.head(tf.constant(data[..., None]))
     grid = tf.cast(this.pooled(grid) if this.pooled else grid, tf.float32).numpy()
@@ -399,11 +414,13 @@ FORMULAS = {
     "gradcam++": gradcam_plus_plus,
     "scorecam": scorecam,
     "saliency": saliency,
+    "integrated_gradients": integrated_gradients,
+    "rise": rise,
     "occlusion": occlusion,
     "cam": cam,
     "crm": crm,
 }
-PRECISE = ("scorecam", "occlusion", "lime")
+PRECISE = ("scorecam", "occlusion", "lime", "rise")
 
 
 def close(found, expected, tolerance, slack=0.0):
@@ -420,10 +437,14 @@ def explained(this, patches, method, **options):
 
 def check_map(method, this, patches, tmp_path):
     times = this.shape[0] // 16
-    options = {"mask": (6 * times, 5 * times), "stride": (5 * times, 4 * times)} if method == "occlusion" else {}
+    options = {
+        "occlusion": {"mask": (6 * times, 5 * times), "stride": (5 * times, 4 * times)},
+        "integrated_gradients": {"steps": 3},
+        "rise": {"samples": 12, "grid": (4, 4)},
+    }.get(method, {})
     grid = explained(this, patches, method, upsample=None, **options)
     assert list(grid["label"].values) == [str(number) for number in range(max(2, this.network.output_shape[-1]))]
-    slack = 1e-6 if method == "occlusion" else 0  # of differences of probabilities
+    slack = 1e-6 if method in ("occlusion", "rise") else 0  # of differences of probabilities
     close(grid.values, FORMULAS[method](this, patches.data), this.tolerance, slack)
 
 

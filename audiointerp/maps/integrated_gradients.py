@@ -1,0 +1,96 @@
+"""Integrated gradients: what each cell adds on the way from a patch without content to the patch."""
+
+from ..networks.backend import keras
+from ..networks.graph import logits_of
+from ..networks.running import batch_size_for, in_batches
+from .arrays import request
+from .perturbation import fill_values
+
+VERSION = 1
+
+
+def integrated_gradients(
+    network,
+    patches,
+    *,
+    labels=None,
+    steps=32,
+    fill="mean",
+    upsample="linear",
+    details=False,
+    batch_size=None,
+    progress=True,
+):
+    """Gradients of the logit along the straight way from an even patch to the patch, times what each cell changed.
+
+    The values of a map add up to the logit of the patch less that of the even patch, as closely as the steps allow.
+
+    Parameters
+    ----------
+    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
+    patches : Patches [n]
+    labels : sequence of str, optional
+        Classes to explain; all by default.
+    steps : int
+        Points of the way, at the middles of equal parts.
+    fill : {"mean", "silence"} or float
+        The even patch: the patch's mean, the log-mel value of silence, or a value.
+    upsample : {"linear", "nearest", None}
+        Makes no difference: there is no coarse grid.
+    details : bool
+        Return a Dataset with `map`.
+    batch_size : int, optional
+    progress : bool
+
+    Returns
+    -------
+    xarray.DataArray [patch, label, time (s), frequency (Hz)] or xarray.Dataset
+        Logits; positive where a cell supports the class.
+
+    Raises
+    ------
+    ValueError
+        If `steps` is below 1, or an option is unknown.
+    PatchShapeError, UnknownLabelError, MissingDataError
+
+    References
+    ----------
+    Sundararajan, Taly & Yan, Axiomatic attribution for deep networks, ICML 2017.
+    """
+    asked = request(network, patches, labels, upsample, details)
+    if steps < 1:
+        raise ValueError(f"steps={steps}: expected at least 1; 32 is usual.")
+    fill_values(patches[:1], fill)  # what cannot be filled in is said before anything is computed
+    level = None if fill == "mean" else float(fill_values(patches[:1], fill)[0])
+    compute = _compiled(asked.network, asked.classes, int(steps), level)
+    batch = batch_size_for(asked.network, batch_size)
+    maps = in_batches(compute, patches.data, batch_size=batch, title="integrated gradients", progress=progress)
+    settings = {"steps": int(steps), "fill": fill}
+    found = asked.array(maps, method="integrated_gradients", settings=settings, units="logit")
+    return found.to_dataset() if details else found
+
+
+def _compiled(network, classes, steps, level):
+    """Function from patches (n, frames, mels) to maps (n, classes, frames, mels); a `level` of None is the mean."""
+    import tensorflow as tf
+
+    model = keras.Model(network.inputs[0], logits_of(network))
+
+    def slopes(batch):
+        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+            tape.watch(batch)
+            scores = tf.unstack(tf.gather(model(batch[..., None], training=False), classes, axis=1), axis=1)
+        return tf.stack(
+            [tape.gradient(s, batch, unconnected_gradients=tf.UnconnectedGradients.ZERO) for s in scores], 1
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
+    def maps(batch):
+        even = tf.reduce_mean(batch, axis=(1, 2), keepdims=True) if level is None else level
+        way = batch - even
+        total = tf.zeros([tf.shape(batch)[0], len(classes), *model.input_shape[1:3]])
+        for step in tf.range(steps):
+            total += slopes(even + (tf.cast(step, tf.float32) + 0.5) / steps * way)
+        return total / steps * way[:, None]
+
+    return maps
