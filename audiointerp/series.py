@@ -27,8 +27,6 @@ PROFILES = {
         "SOUNDNET": "student",
         "FEATURES": "own",
         "EPOCHS": 6,
-        "KNOWN": 16,
-        "JUDGED": 12,
         "GENRES": "synthetic_music",
         "EVERY_WAY": ["plain CNN"],
         "MERGED": {"loud": ["chiptune", "metal"]},

@@ -1,6 +1,7 @@
 """What the figures share: colours, the mel axis, cells in seconds and Hz, checks of what they are given."""
 
 import textwrap
+from contextlib import contextmanager
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -22,7 +23,21 @@ ROUND_HZ = (125, 250, 500, 1_000, 2_000, 4_000, 8_000, 16_000)
 TICKS_APART = 0.058  # of the axis, so that their numbers do not touch in a small panel
 
 
-literal = plt.rc_context({"text.parse_math": False})  # decorates the function of a figure: names may hold $ signs
+@contextmanager
+def _plain_text():
+    """Text is made as it is: no signs in it are read as mathematics.
+
+    `plt.rc_context` would also take back what the first figure of a notebook sets: no figure would be shown.
+    """
+    before = matplotlib.rcParams["text.parse_math"]
+    matplotlib.rcParams["text.parse_math"] = False
+    try:
+        yield
+    finally:
+        matplotlib.rcParams["text.parse_math"] = before
+
+
+literal = _plain_text()  # decorates the function of a figure, so that names may hold $ signs
 
 
 def in_legend(name):

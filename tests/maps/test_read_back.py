@@ -103,6 +103,6 @@ def test_maps_read_back_give_what_maps_give(maps, read_back, patches, clips, net
                 found, expected, check_index_type=False
             )
         elif isinstance(expected, xr.DataArray | xr.Dataset):
-            xr.testing.assert_equal(found, expected, check_index_type=False)
+            xr.testing.assert_equal(found, expected)
         else:
             np.testing.assert_array_equal(found, expected, err_msg=name)

@@ -1,5 +1,6 @@
 """What the figures share: the mel axis, cells, bars, heat maps, colours that go round, checks."""
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -121,3 +122,23 @@ def test_checks_say_what_was_found(make_patches, make_predictions):
     assert drawing.prediction_rows(None, patches) == [None, None]
     with pytest.raises(ValueError, match="1 predictions do not cover these 2 patches"):
         drawing.prediction_rows(table[:1], patches)
+
+
+def test_what_a_figure_sets_while_it_is_drawn_stays_set():
+    """As the first figure of a notebook, which turns on that figures are shown."""
+    before = {name: matplotlib.rcParams[name] for name in ("interactive", "text.parse_math")}
+    assert before == {"interactive": False, "text.parse_math": True}
+
+    @drawing.literal
+    def first_figure():
+        assert not matplotlib.rcParams["text.parse_math"]
+        matplotlib.rcParams["interactive"] = True
+        raise KeyError
+
+    try:
+        for _ in range(2):
+            with pytest.raises(KeyError):
+                first_figure()
+            assert matplotlib.rcParams["interactive"] and matplotlib.rcParams["text.parse_math"]
+    finally:
+        matplotlib.rcParams.update(before)
