@@ -114,7 +114,7 @@ def _floats(layer):
 @in_float32()
 def _copied(network, policy):
     """A copy with the same weights, each layer of the policy that a function of it names; None leaves it as it is."""
-    plain = keras.Model(network.inputs, network.outputs, name=network.name)  # without optimizer, which clones too
+    plain = keras.Model(network.input, network.output, name=network.name)  # without optimizer, which clones too
     copy = _cloned(plain, policy)
     for new, old in zip(copy.variables, plain.variables, strict=True):
         new.assign(keras.ops.cast(old, new.dtype))
@@ -144,7 +144,7 @@ def _cloned(network, policy):
 
 def _reduced_copy(network):
     """A bfloat16 copy; the last layer with weights and what follows it stay float32."""
-    plain = keras.Model(network.inputs, network.outputs, name=network.name)
+    plain = keras.Model(network.input, network.output, name=network.name)
     weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
     kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}
 
