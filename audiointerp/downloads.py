@@ -31,6 +31,7 @@ def download(name, **options):
     Returns
     -------
     pathlib.Path
+        Where it lies now.
 
     Raises
     ------

@@ -33,6 +33,7 @@ def load(name, **options):
     Returns
     -------
     pandas.DataFrame [clips]
+        `path` and `label`, and what more the data set knows of each clip.
 
     Raises
     ------

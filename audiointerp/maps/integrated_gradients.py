@@ -27,31 +27,18 @@ def integrated_gradients(
 
     Parameters
     ----------
-    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
-    patches : Patches [n]
-    labels : sequence of str, optional
-        Classes to explain; all by default.
     steps : int
         Points of the way, at the middles of equal parts.
     fill : {"mean", "silence"} or float
         The even patch: the patch's mean, the log-mel value of silence, or a value.
-    upsample : {"linear", "nearest", None}
-        Makes no difference: there is no coarse grid.
-    details : bool
-        Return a Dataset with `map`.
-    batch_size : int, optional
-    progress : bool
+
+    The other parameters as for `audiointerp.maps.gradcam.gradcam`; there is no coarse grid, so `upsample` makes no
+    difference.
 
     Returns
     -------
     xarray.DataArray [patch, label, time (s), frequency (Hz)] or xarray.Dataset
         Logits; positive where a cell supports the class.
-
-    Raises
-    ------
-    ValueError
-        If `steps` is below 1, or an option is unknown.
-    PatchShapeError, UnknownLabelError, MissingDataError
 
     References
     ----------

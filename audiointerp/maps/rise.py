@@ -36,39 +36,20 @@ def rise(
 
     Parameters
     ----------
-    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
-    patches : Patches [n]
-    labels : sequence of str, optional
-        Classes to explain; all by default.
     samples : int
         Masks.
     grid : (int, int) [time, frequency]
         Coarse cells over the patch.
     share : float
         Of the coarse cells that are kept.
-    fill : {"mean", "silence"} or float
-        What hidden cells become: the patch's mean, the log-mel value of silence, or a value.
-    score : {"probability", "logit"}
-    upsample : {"linear", "nearest", None}
-        Makes no difference: every cell has its own value.
-    details : bool
-        Return a Dataset with `map` and `score` (nothing hidden).
-    precision : {"auto", "float32", "bfloat16"}
-    seed : int
-        For the masks.
-    batch_size : int, optional
-    progress : bool
+
+    The other parameters as for `audiointerp.maps.occlusion.occlusion`, and `seed` for the masks; every cell has a value
+    of its own, so `upsample` makes no difference.
 
     Returns
     -------
     xarray.DataArray [patch, label, time (s), frequency (Hz)] or xarray.Dataset
         Score; positive where a cell supports the class.
-
-    Raises
-    ------
-    ValueError
-        If an option is unknown or out of range.
-    PatchShapeError, UnknownLabelError, MissingDataError
 
     References
     ----------

@@ -111,6 +111,7 @@ def filter_label_matrix(table, *, title=None):
     Returns
     -------
     matplotlib.axes.Axes
+        A row a filter, a column a label.
 
     Raises
     ------

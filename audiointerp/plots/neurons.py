@@ -105,6 +105,7 @@ def neuron_class_matrix(matrix, *, groups=None, title=None):
     Returns
     -------
     matplotlib.axes.Axes
+        A row a neuron, a column a class.
 
     Raises
     ------

@@ -75,6 +75,7 @@ def projection_grid(tables, *, by="group", quality=None, columns=3, title=None, 
     Returns
     -------
     numpy.ndarray [n] of matplotlib.axes.Axes
+        A panel a table, in their order.
 
     Raises
     ------
@@ -186,6 +187,7 @@ def chosen_labels(table, first, second, *, names=("hard", "easy"), title=None):
     Returns
     -------
     matplotlib.axes.Axes
+        In a figure of its own, the legend beside it.
 
     Raises
     ------

@@ -81,16 +81,12 @@ def deletion_insertion(curves, *, title=None):
     curves : pandas.DataFrame
         From `faithfulness_curves`.
     title : str, optional
+        Above both.
 
     Returns
     -------
     numpy.ndarray [2] of matplotlib.axes.Axes
         Deletion and insertion.
-
-    Raises
-    ------
-    ValueError
-        If the table is another one.
     """
     drawing.check_columns(curves, ["method", "curve", "patch", "share", "score"], "faithfulness_curves()")
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), sharey=True, layout="constrained")
@@ -131,11 +127,6 @@ def randomization_curves(table, *, title=None, ax=None):
     -------
     matplotlib.axes.Axes
         Means over patches, and their middle halves.
-
-    Raises
-    ------
-    ValueError
-        If the table is another one.
     """
     drawing.check_columns(table, ["method", "layers", "layer", "rank_correlation"], "parameter_randomization()")
     ax = drawing.new_axes(ax, 8, 3.8)
@@ -167,15 +158,11 @@ def trust_chart(table, *, title=None):
     table : pandas.DataFrame [(method, measure)]
         From `trust_table`.
     title : str, optional
+        Above all panels.
 
     Returns
     -------
     numpy.ndarray [measures] of matplotlib.axes.Axes
-
-    Raises
-    ------
-    ValueError
-        If the table is another one.
     """
     drawing.check_columns(table, ["value", "low", "high", "better"], "trust_table()")
     methods, measures = (list(table.index.unique(level)) for level in ("method", "measure"))

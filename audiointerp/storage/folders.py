@@ -15,6 +15,7 @@ def data_folder():
     Returns
     -------
     pathlib.Path
+        It is there if it is named by the variable.
 
     Raises
     ------

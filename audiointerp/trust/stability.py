@@ -30,24 +30,14 @@ def map_stability(
 
     Parameters
     ----------
-    network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
-    patches : Patches [n]
-    methods : sequence of str or (str, dict)
-        Names of methods, or pairs of a name and its options.
-    labels : sequence of str [n] or str, optional
-        The class of each patch; by default the one that the network predicts.
-    maps : dict of xarray.DataArray [n, (label,) time, frequency], optional
-        Maps by the methods' names (as the table has them) of patches and network as they are, if they are there; those
-        that are not are made.
     shift : int
         Frames.
     noise : float
         Standard deviation of what is added to every cell, in log-mel units: 0.1 is about 1 dB.
-    precision : {"auto", "float32", "bfloat16"}
     seed : int
         For the noise, and methods that draw random numbers.
-    batch_size : int, optional
-    cache, progress : bool
+
+    The other parameters as for `parameter_randomization`.
 
     Returns
     -------

@@ -53,6 +53,24 @@ def halve():
     return compute
 
 
+@keras.saving.register_keras_serializable("tests")
+class Remembering(keras.layers.Layer):
+    """Multiplies by a number that is neither a weight nor in its config."""
+
+    factor = 1.0
+
+    def call(self, inputs):
+        return self.factor * inputs
+
+
+@pytest.fixture
+def remembering(body, small):
+    """A network whose first layer keeps a number outside its weights, and that layer."""
+    layer, inputs = Remembering(), keras.Input((32, 16, 1))
+    body = keras.Model(inputs, body()(layer(inputs)), name="remembering")
+    return add_head(body, ["dog", "crying baby", "Türklingel"], small), layer
+
+
 @pytest.fixture(scope="session")
 def body():
     """Function that makes a small network without a head."""

@@ -60,24 +60,9 @@ def test_a_copy_gives_what_the_network_gives(rng, toy, nested, way):
     np.testing.assert_allclose(found, expected, atol=0.02 if way == "bfloat16" else 1e-5)
 
 
-@keras.saving.register_keras_serializable("tests")
-class Remembering(keras.layers.Layer):
-    """Multiplies by a number that is neither a weight nor in its config."""
-
-    factor = 1.0
-
-    def call(self, inputs):
-        return self.factor * inputs
-
-
-def test_a_network_whose_copy_is_another_is_refused(small, body):
-    layer = Remembering()
-    inputs = keras.Input((32, 16, 1))
-    network = add_head(keras.Model(inputs, body()(layer(inputs)), name="remembering"), LABELS, small)
+def test_a_network_whose_copy_is_another_is_refused(remembering):
+    network, layer = remembering
     assert copy_of(network) is not network
     layer.factor = 3.0
     with pytest.raises(WeightsError, match="'remembering' cannot be copied: its copy gives other values"):
         copy_of(network)
-
-
-# Fingerprints of a user's own code

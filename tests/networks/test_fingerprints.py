@@ -181,19 +181,8 @@ def test_changed_code_has_another_fingerprint(old, new, own):
 
 
 @keras.saving.register_keras_serializable("tests")
-class Remembering(keras.layers.Layer):
-    """Multiplies by a number that is neither a weight nor in its config."""
-
-    factor = 1.0
-
-    def call(self, inputs):
-        return self.factor * inputs
-
-
-def test_what_an_own_layer_holds_beside_its_config_counts(small, body):
-    layer = Remembering()
-    inputs = keras.Input((32, 16, 1))
-    network = add_head(keras.Model(inputs, body()(layer(inputs))), LABELS, small)
+def test_what_an_own_layer_holds_beside_its_config_counts(remembering):
+    network, layer = remembering
     before = digest(network)
     assert digest(network) == before
     layer.factor = 3.0
