@@ -38,6 +38,7 @@ notebooks: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python tests/benchmarks/bench_maps.py
+	$(BIN)/python tests/benchmarks/bench_peers.py
 	$(BIN)/python tests/benchmarks/bench_filterloss.py
 	$(BIN)/python tests/benchmarks/bench_features.py $(if $(AUDIOINTERP_DATA),,--weights random --synthetic)
 
