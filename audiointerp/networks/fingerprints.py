@@ -1,7 +1,8 @@
 """Fingerprints of networks, of their layers and weights: what a cached result of a network is known by."""
 
+import json
 import warnings
-from functools import cache
+from functools import cache, lru_cache
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -21,8 +22,17 @@ def digest(network):
             config = _without_lambdas(network.get_config())
     except Exception as error:
         return Unknown(f"network '{network.name}' gives no config ({str(error).strip()[:200]} …)")
-    own = list(_own(network))
-    return fingerprint([config, weights_digest(network), *([own] if own else [])])
+    own, weights = list(_own(network)), weights_digest(network)
+    try:
+        return fingerprint([config, weights, own]) if own else _known(json.dumps(config), weights)
+    except TypeError:  # a function or a layer in the config
+        return fingerprint([config, weights])
+
+
+@lru_cache(256)
+def _known(config, weights):
+    """Fingerprint of a config without a user's own things, from its JSON text: many a cell asks for the same one."""
+    return fingerprint([json.loads(config), weights])
 
 
 def _without_lambdas(config):
