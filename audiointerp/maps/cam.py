@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..networks.backend import keras
+from ..networks.fingerprints import kept_with
 from ..networks.graph import pooled_head
 from ..networks.head import asked_labels, labels_of
 from ..networks.precision import as_precision
@@ -146,13 +147,18 @@ def _evidence(network, patches, classes, precision, batch_size, progress, title)
     batch = batch_size_for(network, batch_size)
     head = pooled_head(network)
     network = as_precision(network, precision)
-    model = keras.Model(network.inputs[0], pooled_head(network).features)
     kernel = head.kernel[:, classes]
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
-    def evidence(batch):
-        features = tf.cast(model(batch[..., None], training=False), tf.float32)
-        return tf.einsum("ntmf,fc->nctm", features, kernel), tf.reduce_mean(features, axis=(1, 2))
+    def traced():
+        model = keras.Model(network.inputs[0], pooled_head(network).features)
 
+        @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
+        def evidence(batch):
+            features = tf.cast(model(batch[..., None], training=False), tf.float32)
+            return tf.einsum("ntmf,fc->nctm", features, kernel), tf.reduce_mean(features, axis=(1, 2))
+
+        return evidence
+
+    evidence = kept_with(network, ("cam", tuple(classes)), traced)
     grids, means = in_batches(evidence, patches.data, batch_size=batch, title=title, progress=progress)
     return grids, means, head

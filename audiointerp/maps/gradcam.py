@@ -1,6 +1,7 @@
 """Grad-CAM: every class from one forward pass."""
 
 from ..networks.backend import keras
+from ..networks.fingerprints import kept_with
 from ..networks.graph import grid_of, logits_of
 from ..networks.precision import as_precision
 from ..networks.running import batch_size_for, in_batches
@@ -65,7 +66,8 @@ def gradcam(
     precision = "float32" if precision == "auto" else precision
     network = as_precision(network, precision)
     target = grid_of(network, layer)
-    grids = _grids(network, target.tensor, asked.classes)
+    name = "gradcam", target.name, target.tensor.name, tuple(asked.classes)
+    grids = kept_with(network, name, lambda: _grids(network, target.tensor, asked.classes))
     grid = in_batches(grids, patches.data, batch_size=batch, title="Grad-CAM", progress=progress)
     settings = {"layer": target.name, "upsample": upsample}
     return asked.maps(grid, method="gradcam", settings=settings, units="logit", precision=precision)

@@ -1,6 +1,7 @@
 """Integrated gradients: what each cell adds on the way from a patch without content to the patch."""
 
 from ..networks.backend import keras
+from ..networks.fingerprints import kept_with
 from ..networks.graph import logits_of
 from ..networks.running import batch_size_for, in_batches
 from .arrays import request
@@ -49,7 +50,8 @@ def integrated_gradients(
         raise ValueError(f"steps={steps}: expected at least 1; 32 is usual.")
     fill_values(patches[:1], fill)  # what cannot be filled in is said before anything is computed
     level = None if fill == "mean" else float(fill_values(patches[:1], fill)[0])
-    compute = _compiled(asked.network, asked.classes, int(steps), level)
+    name = "integrated gradients", tuple(asked.classes), int(steps), level
+    compute = kept_with(asked.network, name, lambda: _compiled(asked.network, *name[1:]))
     batch = batch_size_for(asked.network, batch_size)
     maps = in_batches(compute, patches.data, batch_size=batch, title="integrated gradients", progress=progress)
     settings = {"steps": int(steps), "fill": fill}

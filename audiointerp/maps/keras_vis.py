@@ -90,7 +90,7 @@ def scorecam(
     if filters is not None and not 1 <= filters <= target.tensor.shape[-1]:
         raise ValueError(f"filters={filters}: layer '{target.name}' has {target.tensor.shape[-1]}.")
     model = _Remembering(network.inputs, logits_of(network))
-    logits = as_precision(keras.Model(network.input, model.output), precision)
+    logits = as_precision(keras.Model(network.inputs[0], model.outputs[0]), precision)
     model.ask = partial(outputs_of, logits, batch_size=batch, progress=False)
     explainer = _from_library("scorecam", "Scorecam")(model)
     grid = []

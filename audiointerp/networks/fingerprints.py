@@ -29,6 +29,9 @@ def digest(network):
         return fingerprint([config, weights])
 
 
+KEPT = "_self_kept"  # an attribute whose name TensorFlow and `_held` leave alone
+
+
 @lru_cache(256)
 def _known(config, weights):
     """Fingerprint of a config without a user's own things, from its JSON text: many a cell asks for the same one."""
@@ -127,6 +130,23 @@ def while_unchanged(network, name, compute):
     if name not in kept:
         kept[name] = compute()
     return kept[name]
+
+
+def kept_with(network, name, make):
+    """What `make()` gives, such as a traced function, kept with the network until its layers or weights change.
+
+    It may refer to the network: it goes when the network goes. With layers that cannot be told it is made each time.
+    """
+    known = digest(network)
+    if isinstance(known, Unknown):
+        return make()
+    of, things = vars(network).get(KEPT, (None, {}))
+    if of != known:
+        things = {}
+        object.__setattr__(network, KEPT, (known, things))  # unseen by Keras, which would look into it and save it
+    if name not in things:
+        things[name] = make()
+    return things[name]
 
 
 def _buffer(variable):

@@ -111,10 +111,16 @@ def _floats(layer):
     return [name for name in names if "float" in name]
 
 
+def _plain(network):
+    """The network without its optimizer, which would be cloned too; one input is no list of one: Keras 3.8 warns."""
+    inputs, outputs = (each[0] if len(each) == 1 else each for each in (network.inputs, network.outputs))
+    return keras.Model(inputs, outputs, name=network.name)
+
+
 @in_float32()
 def _copied(network, policy):
     """A copy with the same weights, each layer of the policy that a function of it names; None leaves it as it is."""
-    plain = keras.Model(network.input, network.output, name=network.name)  # without optimizer, which clones too
+    plain = _plain(network)
     copy = _cloned(plain, policy)
     for new, old in zip(copy.variables, plain.variables, strict=True):
         new.assign(keras.ops.cast(old, new.dtype))
@@ -144,7 +150,7 @@ def _cloned(network, policy):
 
 def _reduced_copy(network):
     """A bfloat16 copy; the last layer with weights and what follows it stay float32."""
-    plain = keras.Model(network.input, network.output, name=network.name)
+    plain = _plain(network)
     weighted = [number for number, layer in enumerate(plain.layers) if layer.weights]
     kept = {layer.name for layer in plain.layers[max(weighted, default=0) :]}
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..errors import MissingDataError, PatchShapeError, WeightsError
 from .backend import in_float32, keras
 from .custom_layers import ScaleWaveform
+from .fingerprints import kept_with
 from .graph import calls, logits_of, probabilities_of
 from .precision import as_precision, float32_of, is_reduced
 
@@ -71,18 +72,19 @@ def _check_finite(given, found, start):
 def outputs_of(network, data, *, batch_size=None, precision="float32", title="scores", progress=True):
     """What a network gives for many patches [n, ...], float32; a channel axis is added to data that has none.
 
-    It is traced anew in each call: Keras would go on with what it has traced before, also when a layer was changed.
+    It is traced once, and anew when a layer or a weight was changed: Keras would go on with what it has traced before.
     The data is whatever has a length and gives an array when it is sliced; the batch size is chosen for the network.
     """
     import tensorflow as tf
 
-    size = batch_size_for(network, batch_size, precision)
-    network = as_precision(network, precision)
-    shape = network.input_shape
+    size, shape = batch_size_for(network, batch_size, precision), network.input_shape
 
-    @tf.function(input_signature=[tf.TensorSpec(shape, tf.float32)])
-    def outputs(batch):
-        return tf.cast(network(batch, training=False), tf.float32)
+    def traced():
+        ready = as_precision(network, precision)
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        return tf.function(lambda batch: tf.cast(ready(batch, training=False), tf.float32), input_signature=signature)
+
+    outputs = kept_with(network, ("outputs", is_reduced(precision)), traced)
 
     def run(part):
         part = np.asarray(part, np.float32)
@@ -96,9 +98,13 @@ def scores_of(network, data, *, score="probability", **options):
     """Scores [n, classes] of many patches as "probability" or "logit"; options of `outputs_of`."""
     check_score(score)
     network = float32_of(network)
-    scores = probabilities_of(network) if score == "probability" else logits_of(network)
-    network = network if scores is network.outputs[0] else keras.Model(network.inputs[0], scores, name=network.name)
-    return outputs_of(network, data, **options)
+
+    def scoring():
+        scores = probabilities_of(network) if score == "probability" else logits_of(network)
+        whole = scores is network.outputs[0]
+        return network if whole else keras.Model(network.inputs[0], scores, name=network.name)
+
+    return outputs_of(kept_with(network, ("scores", score), scoring), data, **options)
 
 
 @contextmanager
