@@ -6,6 +6,7 @@ from .errors import MissingDataError
 from .listening import listen, players
 from .plots import compare_labels, frequency_profile
 from .plots.maps import by_method, title_of
+from .sound.patches import class_names
 from .sound.reading import short
 
 
@@ -43,10 +44,16 @@ def map_browser(patches, maps, *, predictions=None, sound=True):
     import matplotlib.pyplot as plt
     from IPython.display import display
 
-    maps = by_method(maps, patches)
     if not len(patches):
         raise ValueError("no patches to choose from.")
-    labels = [str(label) for label in next(iter(maps.values()))["label"].values]
+    if not patches.table.index.is_unique:
+        raise ValueError("a patch is there twice: expected each patch once.")
+    maps = {
+        name: each.assign_coords(label=class_names(each["label"].values), patch=patches.table.index.to_numpy())
+        for name, each in by_method(maps, patches).items()
+    }
+    shared = set.intersection(*({*each["label"].values} for each in maps.values()))
+    labels = [str(label) for label in next(iter(maps.values()))["label"].values if label in shared]
     if len(labels) < 2:
         raise ValueError(f"maps of {', '.join(labels) or 'no class'}: expected those of two classes or more.")
     if sound and "path" not in patches.table:

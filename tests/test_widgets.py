@@ -84,8 +84,17 @@ def test_every_patch_is_offered_for_a_class_without_any(patches, maps, shown):
 def test_what_cannot_be_chosen_from(patches, maps):
     with pytest.raises(ValueError, match="no patches"):
         map_browser(patches[:0], maps["gradcam"][:0])
+    with pytest.raises(ValueError, match="a patch is there twice"):
+        map_browser(patches[[0, 0]], maps["gradcam"][[0, 0]])
     with pytest.raises(ValueError, match="maps of class0: expected those of two classes"):
         map_browser(patches, maps["gradcam"].sel(label=["class0"]))
     nameless = replace(patches, table=patches.table.drop(columns="path"))
     with pytest.raises(MissingDataError, match=r"without the path .*sound=False"):
         map_browser(nameless, maps)
+
+
+def test_classes_that_are_numbers_are_chosen_by_their_names(patches, maps, shown):
+    maps = maps["gradcam"].assign_coords(label=[0, 1, 2])
+    box = controls(map_browser(patches, {"gradcam": maps, "lime": maps.isel(label=[0, 2])}, sound=False))
+    assert box["Class"].options == ("0", "2")  # of which both methods have maps
+    assert [args[2] for name, args, _ in shown if name == "compare_labels"] == [("0", "2")]

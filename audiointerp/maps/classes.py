@@ -6,6 +6,7 @@ from scipy import stats
 
 from ..errors import UnknownLabelError
 from ..evaluation.metrics import RESAMPLES
+from ..sound.patches import class_names
 
 AXES = ("time", "frequency")
 
@@ -148,18 +149,18 @@ def _of_class(maps, label, along, own):
     """Maps of a class [patch, ...] of its own patches or all, averaged over the axis that is not kept."""
     if along not in (*AXES, None):
         raise ValueError(f"along={along!r}: expected 'frequency', 'time' or None (both).")
-    known = maps["label"].values.tolist()
+    known, (label,) = class_names(maps["label"].values), class_names([label])
     if label not in known:
-        raise UnknownLabelError(f"label {label!r} is not among those of the maps. Known: {', '.join(map(str, known))}.")
+        raise UnknownLabelError(f"label {label!r} is not among those of the maps. Known: {', '.join(known)}.")
     if own:
         if "true" not in maps.coords:
             raise ValueError(
                 "these maps do not know the true classes of their patches (no coordinate 'true'). Average all of them "
                 "with own=False, or explain patches that have labels."
             )
-        rows = np.flatnonzero(maps["true"].values == label)
+        rows = np.flatnonzero(np.asarray(class_names(maps["true"].values)) == label)
         if not len(rows):
-            there = ", ".join(np.unique(maps["true"].values))
+            there = ", ".join(sorted({*map(str, maps["true"].values)}))
             raise UnknownLabelError(
                 f"label {label!r} is not among those of the patches (average all of them with own=False). "
                 f"Known: {there}."

@@ -72,9 +72,13 @@ def explain_to_file(network, patches, path, method="gradcam", *, details=False, 
     function, chosen = method_call(method, options)
     check_kinds(network, patches)
     key = fingerprint_or_warn([method, maps_key(network, patches, function, chosen)])
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder. Name a file in it, such as {path / 'maps.nc'}.")
     if path.is_file():
-        if key is None or _state(path)[0] != key:
-            raise ValueError(f"{path} holds other maps than those asked for. Choose another path, or delete it.")
+        if key is None:
+            raise ValueError(f"{path} is there, and whether it holds these maps cannot be told. Choose another path.")
+        if _state(path)[0] != key:
+            raise ValueError(f"{path} holds other maps or something else. Choose another path, or delete it.")
         return _opened(path, details)
     part = path.with_name(path.name + ".part")
     found, done = _state(part)

@@ -1,5 +1,7 @@
 """Integrated gradients: what each cell adds on the way from a patch without content to the patch."""
 
+from numbers import Integral
+
 from ..networks.backend import keras
 from ..networks.fingerprints import kept_with
 from ..networks.graph import logits_of
@@ -46,7 +48,7 @@ def integrated_gradients(
     Sundararajan, Taly & Yan, Axiomatic attribution for deep networks, ICML 2017.
     """
     asked = request(network, patches, labels, upsample, details)
-    if steps < 1:
+    if not isinstance(steps, Integral) or steps < 1:
         raise ValueError(f"steps={steps}: expected at least 1; 32 is usual.")
     fill_values(patches[:1], fill)  # what cannot be filled in is said before anything is computed
     level = None if fill == "mean" else float(fill_values(patches[:1], fill)[0])
@@ -69,15 +71,19 @@ def _compiled(network, classes, steps, level):
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(batch)
             scores = tf.unstack(tf.gather(model(batch[..., None], training=False), classes, axis=1), axis=1)
-        return tf.stack(
-            [tape.gradient(s, batch, unconnected_gradients=tf.UnconnectedGradients.ZERO) for s in scores], 1
-        )
+        found = [tape.gradient(score, batch) for score in scores]
+        if any(each is None for each in found):
+            raise ValueError(
+                f"network '{network.name}' lets no gradient through to its input, as behind a rounding: there is "
+                "nothing to integrate. Use 'lime', 'occlusion' or 'rise', which only look at scores."
+            )
+        return tf.stack(found, axis=1)
 
     @tf.function(input_signature=[tf.TensorSpec([None, *model.input_shape[1:3]], tf.float32)])
     def maps(batch):
         even = tf.reduce_mean(batch, axis=(1, 2), keepdims=True) if level is None else level
         way = batch - even
-        total = tf.zeros([tf.shape(batch)[0], len(classes), *model.input_shape[1:3]])
+        total = tf.zeros_like(tf.repeat(batch[:, None], len(classes), axis=1))
         for step in tf.range(steps):
             total += slopes(even + (tf.cast(step, tf.float32) + 0.5) / steps * way)
         return total / steps * way[:, None]

@@ -1,5 +1,7 @@
 """RISE: how much higher the score is where a cell is kept, over many smooth random masks."""
 
+from numbers import Integral
+
 import numpy as np
 
 from ..networks.precision import chosen_precision
@@ -16,7 +18,7 @@ def rise(
     *,
     labels=None,
     samples=512,
-    grid=(8, 6),
+    grid=None,
     share=0.5,
     fill="mean",
     score="probability",
@@ -39,7 +41,7 @@ def rise(
     samples : int
         Masks.
     grid : (int, int) [time, frequency]
-        Coarse cells over the patch.
+        Coarse cells over the patch; (8, 6) by default, fewer where the patch is smaller.
     share : float
         Of the coarse cells that are kept.
 
@@ -57,7 +59,8 @@ def rise(
     """
     asked = request(network, patches, labels, upsample, details)
     check_score(score)
-    if samples < 2:
+    grid = tuple(np.minimum((8, 6), patches.data.shape[1:]).tolist()) if grid is None else grid
+    if not isinstance(samples, Integral) or samples < 2:
         raise ValueError(f"samples={samples}: expected at least 2; 512 is usual.")
     if not 0 < share < 1:
         raise ValueError(f"share={share}: expected more than 0 and less than 1; 0.5 is usual.")
@@ -68,7 +71,12 @@ def rise(
     scores = scores[..., asked.classes]
     masked = scores[:, 1:].transpose(0, 2, 1).astype(np.float64)
     cells = masks.reshape(samples, -1).astype(np.float64)
-    kept, away = (masked @ each / np.maximum(each.sum(axis=0), 1e-9) for each in (cells, 1 - cells))
+    if (never := int(np.sum(np.minimum(cells.sum(axis=0), (1 - cells).sum(axis=0)) < 1e-6))) > 0:
+        raise ValueError(
+            f"{never} cells are kept by all of {samples} masks, or hidden by all: nothing can be said of them. Raise "
+            "samples, or take a share nearer to 0.5."
+        )
+    kept, away = (masked @ each / each.sum(axis=0) for each in (cells, 1 - cells))
     maps = (kept - away).reshape(*kept.shape[:2], *masks.shape[1:])
 
     settings = {"samples": int(samples), "grid": list(grid), "share": share, "fill": fill, "score": score, "seed": seed}

@@ -48,7 +48,7 @@ def shared_out(function, things):
     a lost worker had is given to another.
     """
     jobs = joblib.effective_n_jobs(None)
-    if jobs < 2:
+    if jobs < 2 or not len(things):
         return function(things)
     size = -(-len(things) // (2 * jobs))
     parts = (joblib.delayed(function)(things[start : start + size]) for start in range(0, len(things), size))

@@ -46,8 +46,12 @@ def in_legend(name):
 
 
 def new_axes(ax, width, height):
-    """The axes given, or those of a new figure of this size (inches)."""
-    return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+    """The axes given, whose title and labels are then plain text, or those of a new figure of this size (inches)."""
+    if ax is None:
+        return plt.subplots(figsize=(width, height), layout="constrained")[1]
+    for text in (ax.title, ax.xaxis.label, ax.yaxis.label):
+        text.set_parse_math(False)
+    return ax
 
 
 def colour(number):

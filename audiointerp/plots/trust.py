@@ -9,6 +9,7 @@ from .maps import title_of
 
 MEASURES = {"hit": "peak in the evidence", "mass": "relevance in the evidence", "top": "top cells in the evidence"}
 CURVES = {"deletion": "Deletion: the best regions are hidden first", "insertion": "Insertion: they come back first"}
+FAINTEST = 1 / 64  # of the ratios: what is smaller, 0 too, stands there
 BETTER = {"higher": "more is better", "lower": "less is better"}
 
 
@@ -53,15 +54,18 @@ def evidence_bars(summary, *, label="all classes", measures=("hit", "mass", "top
         value, low, high = (rows[name].to_numpy(float) for name in ("ratio", "low", "high"))
         style = {"color": drawing.colour(number), "marker": drawing.marker(number), "linestyle": "none", "capsize": 3}
         error = np.nan_to_num(np.abs([value - low, high - value]))
-        ax.errorbar(np.maximum(value, 1e-3), place, xerr=error, label=MEASURES[measure], **style)
+        ax.errorbar(np.maximum(value, FAINTEST), place, xerr=error, label=MEASURES[measure], **style)
         for x, y, ratio in zip(np.fmax(high, value), place, value, strict=True):
             if np.isfinite(ratio):
                 style = {"textcoords": "offset points", "va": "center", "size": drawing.SMALL}
                 ax.annotate(f"{ratio:.1f}", (x, y), (5, 0), **style)
     ax.axvline(1, color="0.3", linestyle=":")
-    largest = np.nanmax(part["high"].fillna(part["ratio"]))
-    ax.set(xscale="log", xlim=(0.25, 2 * max(largest, 2)), ylim=(len(methods) - 0.45, -0.55))
-    ax.set_xticks([tick for tick in (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64) if tick < 2 * max(largest, 2)])
+    ends = part[["ratio", "low", "high"]].to_numpy(float)
+    ends = ends[np.isfinite(ends) & (ends > 0)]
+    lowest, largest = min([0.5, *ends]), max([2, *ends])
+    lowest = max(lowest, FAINTEST)
+    ax.set(xscale="log", xlim=(lowest / 1.6, 1.8 * largest), ylim=(len(methods) - 0.45, -0.55))
+    ax.set_xticks([tick for tick in 2.0 ** np.arange(-6, 11) if lowest / 1.6 < tick < 1.8 * largest])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_yticks(range(len(methods)), [title_of(name) for name in methods])
@@ -95,7 +99,7 @@ def deletion_insertion(curves, *, title=None):
         part = curves[curves["curve"] == curve]
         step = part.groupby(["method", "patch"], sort=False).cumcount()
         mean = part.assign(step=step).groupby(["method", "step"], sort=False)[["share", "score"]].mean()
-        for number, method in enumerate([*methods, "random"]):
+        for number, method in enumerate([*methods, *(["random"] if "random" in mean.index else [])]):
             line = mean.loc[method]
             known = method != "random"
             style = drawing.line_style(number) if known else {"color": "0.4", "linestyle": ":", "linewidth": 2.5}
@@ -142,7 +146,11 @@ def randomization_curves(table, *, title=None, ax=None):
     ax.axhline(0.3, color="0.3", linestyle=":")
     names = ["as trained", *(f"{layer}\n({count} of {depths.index.max()})" for count, layer in depths.items())]
     ax.set_xticks(range(len(names)), names, size=drawing.SMALL)
-    ax.set(ylim=(-0.55, 1.05), xlabel="Randomised from the output down to", ylabel="Rank correlation with the map")
+    ax.set(
+        ylim=(min(-0.55, 1.05 * ax.dataLim.y0), 1.05),
+        xlabel="Randomised from the output down to",
+        ylabel="Rank correlation with the map",
+    )
     ax.set_title(title or "")
     ax.spines[["top", "right"]].set_visible(False)
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False, fontsize=drawing.SMALL)
@@ -174,12 +182,13 @@ def trust_chart(table, *, title=None):
         part = table.xs(measure, level="measure").reindex(methods)
         value, low, high = (part[name].to_numpy(float) for name in ("value", "low", "high"))
         more = part["better"].dropna().iloc[0] == "higher"
-        best = np.nanargmax(value if more else -value) if np.isfinite(value).any() else None
+        best = np.nanmax(value) if more else np.nanmin(np.abs(value))
         for place in range(len(methods)):
-            color = drawing.VERMILION if place == best else drawing.BLUE
+            is_best = value[place] == best if more else abs(value[place]) == best
+            color = drawing.VERMILION if is_best else drawing.BLUE
             error = [[value[place] - low[place]], [high[place] - value[place]]]
             ax.errorbar(value[[place]], [place], xerr=np.nan_to_num(np.abs(error)), fmt="o", color=color, capsize=3)
-            weight = "bold" if place == best else "normal"
+            weight = "bold" if is_best else "normal"
             text = f"{value[place]:.2f}" if np.isfinite(value[place]) else "not known"
             ax.annotate(text, (0.98, place), (0, 7), xycoords=("axes fraction", "data"), textcoords="offset points",
                         ha="right", va="center", size=drawing.SMALL, weight=weight)  # fmt: skip

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from .methods import own_maps, rank_correlation
+from .methods import by_name, own_maps, rank_correlation
 
 DIMS = ("patch", "label", "time", "frequency")
 
@@ -36,6 +36,9 @@ def map_agreement(maps, labels, *, top=0.1):
     UnknownLabelError
         If a map lacks a class.
     """
+    maps = by_name(maps)
+    if not 0 < top < 1:
+        raise ValueError(f"top={top}: expected a share of the cells between 0 and 1, such as 0.1.")
     if len(maps) < 2:
         raise ValueError(f"maps of {', '.join(maps) or 'no method'}: expected at least two methods.")
     maps = {method: one.transpose(*DIMS) for method, one in maps.items()}

@@ -10,7 +10,7 @@ from ..errors import MissingDataError
 from ..evaluation.metrics import ratio_interval
 from ..layers.filters import feature_maps
 from ..maps.deconvolution import deconvolve
-from .methods import own_maps
+from .methods import by_name, own_maps
 
 SCORES = ("hit", "mass", "top")
 CELLS = ("time", "frequency")
@@ -92,8 +92,7 @@ def evidence_summary(maps, clips, *, confidence=0.95, seed=0):
     UnknownLabelError
         If a method has no map of a true class.
     """
-    maps = dict(maps)
-    own = {}
+    maps, own = by_name(maps, ["random", "oracle"]), {}
     for method, one in maps.items():
         if "true" not in one.coords:
             raise MissingDataError(f"the maps of {method} do not know the true classes. Give them as explain does.")

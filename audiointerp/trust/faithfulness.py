@@ -12,7 +12,7 @@ from ..networks.head import label_index
 from ..networks.precision import is_reduced
 from ..networks.running import check_score
 from ..storage.cache import cached
-from .methods import CHUNK, own_labels, own_maps, sized
+from .methods import CHUNK, by_name, maps_of, own_labels, own_maps, sized
 
 CURVES = ("deletion", "insertion")
 
@@ -91,6 +91,7 @@ def faithfulness_curves(
     run = {"precision": precision, "batch_size": batch_size, "progress": progress}
     labels = own_labels(network, patches, labels, **run)
     region = regions_of(patches, regions, count)
+    maps = {method: maps_of(one, patches, method) for method, one in by_name(maps, ["random"]).items()}
     values = {method: sized(own_maps(one, labels, method), patches, method) for method, one in maps.items()}
     sizes = region.max(axis=(1, 2)) + 1
     ranks = _ranks(list(values.values()), region, sizes, orders, seed)

@@ -15,6 +15,7 @@ CHUNK = 256  # patches whose maps of all classes are in memory at a time
 
 def named_methods(methods):
     """(method, options) by name; each is the name of a method, or a pair of it and its own options."""
+    methods = [methods] if isinstance(methods, str) else methods
     pairs = [(each, {}) if isinstance(each, str) else (each[0], dict(each[1])) for each in methods]
     named = {}
     for method, options in pairs:
@@ -30,6 +31,11 @@ def own_labels(network, patches, labels=None, **options):
     if len(patches) == 0:
         raise MissingDataError("no patches: the set is empty. Check the selection it came from.")
     check_patches(network, patches)
+    index = patches.table.index
+    if not index.is_unique:
+        raise ValueError(f"patch {index[index.duplicated()][0]} is there twice: expected each patch once.")
+    if "clip" not in patches.table or patches.table["clip"].isna().any():
+        raise MissingDataError("patches that do not know their clips. Make them with make_patches().")
     if labels is None:
         return answers_of(network, patches.data, **options)
     labels = np.asarray([labels] * len(patches) if isinstance(labels, str) else list(labels), dtype=object)
@@ -42,6 +48,32 @@ def own_labels(network, patches, labels=None, **options):
 def answers_of(network, data, **options):
     """Predicted class of each patch [n]; options of `scores_of`."""
     return np.array(labels_of(network), dtype=object)[scores_of(network, data, **options).argmax(axis=1)]
+
+
+def maps_of(maps, patches, name):
+    """The maps of these patches, in their order, by the coordinate `patch` and the index of ``patches.table``."""
+    if not isinstance(maps, xr.DataArray):
+        raise TypeError(f"maps of {name}: found {type(maps).__name__}, expected an xarray.DataArray as from explain().")
+    index, there = patches.table.index, maps.indexes.get("patch")
+    if there is None or there.equals(index):
+        return maps
+    if not there.is_unique or not index.isin(there).all():
+        raise ValueError(
+            f"{maps.sizes['patch']} maps of {name} are not those of these {len(index)} patches: they are matched by "
+            "the coordinate 'patch' and the index of patches.table. Pass the maps that explain() gave for them."
+        )
+    return maps.sel(patch=index.to_numpy())
+
+
+def by_name(maps, taken=()):
+    """Maps by method, as a dict; a name that stands for other maps of ours is refused."""
+    if isinstance(maps, xr.DataArray):
+        maps = {str(maps.attrs.get("method", "map")): maps}
+    if not isinstance(maps, dict) or not maps:
+        raise TypeError(f"maps: found {type(maps).__name__}, expected a dict by method, as {{'lime': explain(…)}}.")
+    if name := next((name for name in maps if name in taken), None):
+        raise ValueError(f"a method called {name!r}: that name is taken here. Give your maps another one.")
+    return dict(maps)
 
 
 def own_maps(maps, labels, name="the method"):
@@ -77,7 +109,11 @@ def explain_each(network, patches, methods, labels, maps=None, **common):
     maps, values = maps or {}, {}
     for name, method in methods.items():
         given = name in maps
-        own = own_maps(maps[name], labels, name) if given else explain_own(network, patches, *method, labels, **common)
+        own = (
+            own_maps(maps_of(maps[name], patches, name), labels, name)
+            if given
+            else explain_own(network, patches, *method, labels, **common)
+        )
         values[name] = sized(own, patches, name)
     return values
 

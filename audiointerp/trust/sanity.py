@@ -67,6 +67,8 @@ def parameter_randomization(
     Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018 (cascading randomisation).
     """
     layers = _weighted(network)
+    if not layers:
+        raise ValueError(f"network '{network.name}' has no layer with weights to randomise.")
     if depths < 1:
         raise ValueError(f"depths={depths!r}: expected at least 1, for full randomisation only.")
     methods = named_methods(methods)

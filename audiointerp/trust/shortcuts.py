@@ -90,7 +90,7 @@ def plant_shortcut(
         check_range(name, share, 0, 1)
     clips = numbered(clips).copy()
     if label not in set(clips["label"]):
-        raise UnknownLabelError(f"label {label!r}: the clips are of {', '.join(sorted(set(clips['label'])))}.")
+        raise UnknownLabelError(f"label {label!r}: the clips are of {', '.join(sorted({*map(str, clips['label'])}))}.")
     digests = np.array([file_digest(path) for path in clips["path"]], dtype=object)
     share = np.where(clips["label"] == label, probability, elsewhere)
     clips["tainted"] = [_rng(seed, digest).uniform() for digest in digests] < share

@@ -1,8 +1,11 @@
 """One table a network: methods by measures."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 
+from ..errors import MissingDataError
 from ..evaluation.metrics import ratio_interval
 from .evidence import SCORES, evidence_score, moved_maps
 from .faithfulness import faithfulness_areas, faithfulness_curves
@@ -81,6 +84,8 @@ def trust_table(
     run = {"precision": precision, "batch_size": batch_size, "progress": progress}
     labels = own_labels(network, patches, labels, **run)
     run |= {"seed": seed, "cache": cache}
+    if clips is not None and ("evidence" not in clips or "label" not in patches.table):
+        raise MissingDataError("clips without the column evidence, or patches without labels: leave clips= out.")
     maps = {name: explain_own(network, patches, *method, labels, **run) for name, method in methods.items()}
     cells = {name: own.values.reshape(len(patches), -1) for name, own in maps.items()}
     few = np.unique(np.linspace(0, len(patches) - 1, min(most, len(patches))).round().astype(int))
@@ -98,21 +103,26 @@ def trust_table(
             right = labels == patches.label
             inside = evidence_score(own[right], clips).assign(clip=patches.clip[right])
             inside = inside[inside["area"] > 0].dropna()
-            found |= {f"evidence {each}": (inside[each], inside["area"], inside["clip"]) for each in SCORES}
+            about = inside["area"], inside["clip"], len(inside)
+            found |= {f"evidence {each}": (inside[each], *about) for each in SCORES}
         own_areas, moved = areas.loc[name], areas.loc[f"{name}, moved"]
         for curve, sign in (("deletion", -1), ("insertion", 1)):
-            found[curve] = own_areas[f"{curve}_gain"], 1, own_areas["clip"]
-            found[f"{curve}, moved"] = sign * (own_areas[curve] - moved[curve]), 1, own_areas["clip"]
+            about = 1, own_areas["clip"], len(patches)
+            found[curve] = own_areas[f"{curve}_gain"], *about
+            found[f"{curve}, moved"] = sign * (own_areas[curve] - moved[curve]), *about
         for measure, table in (("randomization", random), ("stability", stable)):
             part = table.loc[[name]].dropna()
-            found[measure] = part["rank_correlation"], 1, part["clip"]
+            found[measure] = part["rank_correlation"], 1, part["clip"], part["patch"].nunique()
         if len(maps) > 1:
             others = [rank_correlation(cells[name], cells[other]) for other in maps if other != name]
-            mean = np.mean(others, axis=0)
-            found["agreement"] = mean[~np.isnan(mean)], 1, patches.clip[~np.isnan(mean)]
-        for measure, (above, below, clip) in found.items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of patches where no other method has a map
+                mean = np.nanmean(others, axis=0)
+            defined = ~np.isnan(mean)
+            found["agreement"] = mean[defined], 1, patches.clip[defined], defined.sum()
+        for measure, (above, below, clip, count) in found.items():
             value, low, high = ratio_interval(above, below, clip, confidence=confidence, seed=seed)
             better = "lower" if measure == "randomization" else "higher"
             about = {"method": name, "measure": measure, "value": value, "low": low, "high": high, "better": better}
-            rows.append(about | {"clips": len(set(clip)), "patches": len(clip)})
+            rows.append(about | {"clips": len(set(clip)), "patches": int(count)})
     return pd.DataFrame(rows).set_index(["method", "measure"])

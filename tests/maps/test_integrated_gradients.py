@@ -7,6 +7,8 @@ import pytest
 from audiointerp.maps import explain
 from audiointerp.maps.integrated_gradients import integrated_gradients
 from audiointerp.networks.graph import logits_of
+from audiointerp.networks.head import add_head
+from audiointerp.sound.frontend import FrontEnd
 
 
 @pytest.mark.parametrize("fill", ["mean", "silence", 0.5])
@@ -56,3 +58,25 @@ def test_details_and_mistakes(network_of, patches_of):
     for options, match in (({"steps": 0}, "steps=0: expected at least 1"), ({"fill": "zero"}, "fill='zero'")):
         with pytest.raises(ValueError, match=match):
             integrated_gradients(network, patches, **options)
+
+
+def with_front(layer, shape=(37, 23)):
+    """A network with this layer before its convolution."""
+    inputs = keras.Input((*shape, 1))
+    x = keras.layers.Conv2D(4, 3, activation="relu")(layer(inputs))
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return add_head(keras.Model(inputs, x), ["a", "b"], FrontEnd(frames=37, mels=23), seed=3)
+
+
+@pytest.mark.parametrize("shape", [(None, None), (None, 23)])
+def test_networks_of_any_size(shape, patches_of):
+    same, patches = keras.layers.Activation("linear"), patches_of(n=2)
+    free, fixed = with_front(same, shape), with_front(same)
+    free.set_weights(fixed.get_weights())
+    one, two = (integrated_gradients(network, patches, steps=4, progress=False) for network in (free, fixed))
+    np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_a_gradient_that_is_cut_off_is_an_error_and_no_map_of_zeros(patches_of):
+    with pytest.raises(ValueError, match=r"lets no gradient through to its input.*Use 'lime'"):
+        integrated_gradients(with_front(keras.layers.Lambda(keras.ops.round)), patches_of(n=1), progress=False)

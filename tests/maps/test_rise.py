@@ -63,3 +63,14 @@ def test_the_region_that_counts_stands_out(linear_of, patches_of, with_cells):
 def test_mistakes_are_errors(options, match, network_of, patches_of):
     with pytest.raises(ValueError, match=match):
         rise(network_of(), patches_of(n=1), **options)
+
+
+def test_cells_that_no_mask_hides_or_keeps_are_an_error(network_of, patches_of):
+    for options in ({"samples": 8, "share": 0.98}, {"samples": 8, "share": 0.02}, {"samples": 2}):
+        with pytest.raises(ValueError, match=r"cells are kept by all of \d masks, or hidden by all.*Raise samples"):
+            rise(network_of(), patches_of(n=1), seed=1, **options, **FLOAT32)
+
+
+def test_the_default_grid_fits_into_a_small_patch(linear_of, patches_of):
+    found = rise(linear_of(np.ones((5, 3, 2))), patches_of((5, 3), n=1), samples=64, **FLOAT32)
+    assert found.attrs["grid"] == [5, 3] and np.isfinite(found).all()

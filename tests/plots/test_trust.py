@@ -1,5 +1,6 @@
 """Figures of maps' scores: what they show is what the tables hold."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -113,3 +114,38 @@ def test_chart_has_a_panel_a_measure_and_marks_the_best(check_inside):
     assert best == [["3.00"], ["0.10"], ["0.30"], ["0.20"], ["0.90"], ["0.10"]]
     assert "not known" in texts(axes[1])
     check_inside(axes[0].figure)
+
+
+def test_ratios_that_are_small_zero_or_not_known_stay_in_the_picture(summary):
+    summary.loc[("gradcam", "all classes", "mass"), ["ratio", "low", "high"]] = [0.0, 0.0, 0.05]
+    summary.loc[("lime", "all classes", "mass"), ["ratio", "low", "high"]] = [0.05, 0.02, 0.1]
+    ax = plots.evidence_bars(summary, measures=["mass"])
+    x = ax.containers[0][0].get_xdata()
+    assert ax.get_xlim()[0] < x[0] < x[1] == 0.05 and texts(ax)[:2] == ["0.0", "0.1"]
+    summary.loc[:, :] = np.nan
+    ax = plots.evidence_bars(summary, measures=["mass"])
+    ax.figure.canvas.draw()
+    assert ax.get_xlim()[0] < 1 < ax.get_xlim()[1]
+
+
+def test_curves_without_random_orders_and_low_correlations_are_drawn(curves):
+    axes = plots.deletion_insertion(curves[curves["method"] == "lime"])
+    assert [len(ax.lines) for ax in axes] == [1, 1]
+    rows = {"method": "lime", "layers": [1, 2], "layer": ["head", "conv"], "rank_correlation": [-0.7, -0.9]}
+    assert plots.randomization_curves(pd.DataFrame(rows)).get_ylim()[0] < -0.9
+
+
+def test_all_that_are_equally_good_are_marked_and_nothing_in_common_is_best():
+    index = pd.MultiIndex.from_product([METHODS, ["insertion", "randomization"]], names=["method", "measure"])
+    table = pd.DataFrame({"value": [0.2, -0.4, 0.2, -0.03, 0.1, 0.3]}, index)
+    table = table.assign(low=table["value"], high=table["value"], better=["higher", "lower"] * 3)
+    first, second = plots.trust_chart(table)
+    bold = [[text.get_text() for text in ax.texts if text.get_weight() == "bold"] for ax in (first, second)]
+    assert bold == [["0.20", "0.20"], ["-0.03"]]
+
+
+def test_titles_on_given_axes_are_plain_text(summary):
+    figure, ax = plt.subplots()
+    plots.evidence_bars(summary, title=r"$\frac{1$ a_b^c", ax=ax)
+    figure.canvas.draw()
+    assert not ax.title.get_parse_math()

@@ -115,3 +115,27 @@ def test_what_cannot_be_judged_is_said(known):
         faithfulness_curves(network, patches, {"coarse": maps[:, :, :4]}, **PLAIN)
     with pytest.raises(UnknownLabelError, match="maps of true are of class1"):
         faithfulness_curves(network, patches, {"true": maps.sel(label=["class1"])}, **PLAIN)
+
+
+def test_maps_are_matched_by_their_patches_not_by_their_place(known, rng):
+    network, patches, worth = known
+    maps = painted(patches, worth).copy(data=rng.normal(size=(4, 2, 8, 6)))
+    options = PLAIN | {"cache": False, "labels": "class0"}
+    expected = faithfulness_areas(faithfulness_curves(network, patches, {"o": maps}, **options))
+    turned = faithfulness_areas(faithfulness_curves(network, patches[::-1], {"o": maps}, **options))
+    columns = ["deletion", "insertion"]
+    pd.testing.assert_frame_equal(turned[columns].sort_index(), expected[columns].sort_index())
+    some = faithfulness_areas(faithfulness_curves(network, patches[[2]], {"o": maps}, **options))
+    pd.testing.assert_frame_equal(some[columns], expected.loc[("o", [120]), columns])
+    with pytest.raises(ValueError, match="4 maps of o are not those of these 4 patches"):
+        faithfulness_curves(network, patches, {"o": maps.assign_coords(patch=[1, 2, 3, 4])}, **options)
+
+
+def test_patches_and_names_that_are_there_twice_are_errors(known):
+    network, patches, worth = known
+    with pytest.raises(ValueError, match="patch 100 is there twice"):
+        faithfulness_curves(network, patches[[0, 0]], {"o": painted(patches, worth)}, **PLAIN)
+    with pytest.raises(ValueError, match="a method called 'random': that name is taken"):
+        faithfulness_curves(network, patches, {"random": painted(patches, worth)}, **PLAIN)
+    with pytest.raises(TypeError, match=r"maps of o: found Dataset, expected an xarray\.DataArray"):
+        faithfulness_curves(network, patches, {"o": painted(patches, worth).to_dataset(name="map")}, **PLAIN)

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from audiointerp.errors import MissingDataError
 from audiointerp.maps.methods import explain
+from audiointerp.trust import table as table_module
 from audiointerp.trust.evidence import evidence_summary, moved_maps
 from audiointerp.trust.faithfulness import faithfulness_areas, faithfulness_curves
 from audiointerp.trust.sanity import parameter_randomization
@@ -82,3 +84,27 @@ def test_what_was_stopped_goes_on_from_the_cache(asked, monkeypatch):
     monkeypatch.setattr(faithfulness, "perturbed_scores", lambda *_, **__: runs.append(1))
     table = trust_table(network, patches, METHODS, clips=clips, most=2, progress=False)
     assert not runs and np.isfinite(table.loc[NAMES[1], "value"]).all()
+
+
+def test_patches_are_counted_once_and_maps_without_order_do_not_spoil_the_agreement_of_others(asked, monkeypatch):
+    network, patches, _ = asked
+    real = table_module.explain_own
+
+    def explain_own(network, patches, method, options, labels, **run):
+        found = real(network, patches, method, options, labels, **run)
+        return found * 0 if method == "saliency" else found
+
+    monkeypatch.setattr(table_module, "explain_own", explain_own)
+    table = trust_table(network, patches, ["gradcam", "saliency", FINE], most=3, progress=False)
+    counts = table["patches"].unstack("measure").loc[NAMES[1]]
+    assert (counts["stability"], counts["deletion"], counts["agreement"]) == (3, 8, 8)
+    two = trust_table(network, patches, METHODS, most=3, progress=False)
+    one, other = (each.loc[(NAMES[1], "agreement"), "value"] for each in (table, two))
+    assert one == pytest.approx(other)
+
+
+def test_evidence_that_is_not_there_is_said_before_anything_is_computed(asked, monkeypatch):
+    network, patches, clips = asked
+    monkeypatch.setattr(table_module, "explain_own", lambda *_, **__: pytest.fail("maps were made"))
+    with pytest.raises(MissingDataError, match="clips without the column evidence"):
+        trust_table(network, patches, METHODS, clips=clips.drop(columns="evidence"), progress=False)
