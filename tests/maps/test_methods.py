@@ -17,10 +17,15 @@ from audiointerp.sound.patches import Patches
 SHAPES = [(96, 64), (64, 96), (37, 23)]
 
 
-OPTIONS = {"lime": {"samples": 40}, "occlusion": {"mask": (15, 11), "stride": (12, 9)}}
+OPTIONS = {
+    "integrated_gradients": {"steps": 4},
+    "lime": {"samples": 40},
+    "occlusion": {"mask": (15, 11), "stride": (12, 9)},
+    "rise": {"samples": 40},
+}
 
 
-SEEDED = {"lime": {}, "saliency": {"smooth_samples": 2}}
+CELL_BY_CELL = ("saliency", "integrated_gradients", "rise")  # have no coarse grid
 
 
 POOLED = ("cam", "crm")  # take networks that end in global average pooling and one dense layer
@@ -154,7 +159,7 @@ def test_raw_grid(method, shape, network_of, patches_of):
         assert (np.diff(centres) > 0).all()
         assert fine[0] <= centres[0] and centres[-1] <= fine[-1]
         assert len(centres) <= len(fine)
-    if method != "saliency":
+    if method not in CELL_BY_CELL:
         assert grid.sizes["time"] < shape[0] and grid.sizes["frequency"] < shape[1]
 
 
@@ -165,7 +170,7 @@ def test_details(method, upsample, network_of, patches_of):
     maps = run(network, patches, method, upsample=upsample)
     details = run(network, patches, method, upsample=upsample, details=True)
     xr.testing.assert_identical(details["map"], maps)
-    if upsample and method not in ("lime", "saliency"):
+    if upsample and method not in ("lime", *CELL_BY_CELL):
         coarse = run(network, patches, method, upsample=None)
         np.testing.assert_array_equal(details["grid"], coarse)
         np.testing.assert_array_equal(details["grid_time"], coarse["time"])

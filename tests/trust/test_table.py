@@ -97,10 +97,10 @@ def test_patches_are_counted_once_and_maps_without_order_do_not_spoil_the_agreem
     monkeypatch.setattr(table_module, "explain_own", explain_own)
     table = trust_table(network, patches, ["gradcam", "saliency", FINE], most=3, progress=False)
     counts = table["patches"].unstack("measure").loc[NAMES[1]]
-    assert (counts["stability"], counts["deletion"], counts["agreement"]) == (3, 8, 8)
+    assert (counts["stability"], counts["deletion"]) == (3, 8)
     two = trust_table(network, patches, METHODS, most=3, progress=False)
     one, other = (each.loc[(NAMES[1], "agreement"), "value"] for each in (table, two))
-    assert one == pytest.approx(other)
+    assert one == pytest.approx(other) and counts["agreement"] == two.loc[(NAMES[1], "agreement"), "patches"] > 0
 
 
 def test_evidence_that_is_not_there_is_said_before_anything_is_computed(asked, monkeypatch):
