@@ -25,6 +25,9 @@ OPTIONS = {
 }
 
 
+SEEDED = {"lime": {}, "saliency": {"smooth_samples": 2}, "rise": {}}
+
+
 CELL_BY_CELL = ("saliency", "integrated_gradients", "rise")  # have no coarse grid
 
 
