@@ -23,6 +23,7 @@ PROFILES = {
         "WIDTH": 0.25,
         "FOLDS": [4, 5],
         "PATCHES": [100, 240, 380],
+        "SAMPLES": 512,
         "TEACHER": "vggish",
         "SOUNDNET": "student",
         "FEATURES": "own",

@@ -26,7 +26,8 @@
 # ### Parameters
 #
 # `PATCHES` are numbers in the validation set, as in the MathWorks example; `LABEL` is the class looked at in the
-# second half. Without any download: `DATA = "synthetic"`, `VGGISH = "random"`, `WIDTH = 0.25`.
+# second half; `SAMPLES`, how many versions of a patch LIME looks at. Without any download: `DATA = "synthetic"`,
+# `VGGISH = "random"`, `WIDTH = 0.25`.
 
 # %% tags=["parameters"]
 DATA = "esc10"
@@ -34,6 +35,7 @@ VGGISH = "audioset"
 WIDTH = 1.0
 PATCHES = [250, 500, 750]
 LABEL = "helicopter"
+SAMPLES = 2048
 SEED = 0
 
 # %%
@@ -71,8 +73,13 @@ ai.plots.patch_grid(chosen, predictions=predictions);
 # LIME and occlusion never look inside the network. One run of each answers for every class.
 
 # %%
-methods = ("gradcam", "lime", "occlusion")
-maps = {method: ai.explain(network, chosen, method, seed=SEED, upsample="nearest") for method in methods}
+methods = {"gradcam": {}, "lime": {"samples": SAMPLES}, "occlusion": {}}
+
+def by_method(patches, **common):
+    return {method: ai.explain(network, patches, method, seed=SEED, **options, **common)
+            for method, options in methods.items()}
+
+maps = by_method(chosen, upsample="nearest")
 maps["lime"].sizes
 
 # %% [markdown]
@@ -117,7 +124,7 @@ ai.trust.map_agreement(maps, predicted).unstack("methods").round(2)
 grid = ai.explain(network, chosen, "gradcam", upsample=None)
 print("Grad-CAM:", grid.sizes["time"], "x", grid.sizes["frequency"], "cells, each",
       f"{float(grid.time.diff('time')[0]):.2f} s wide")
-details = ai.explain(network, chosen, "lime", seed=SEED, details=True)
+details = ai.explain(network, chosen, "lime", samples=SAMPLES, seed=SEED, details=True)
 details["r2"].to_pandas().round(2)
 
 # %% [markdown]
@@ -126,8 +133,8 @@ details["r2"].to_pandas().round(2)
 #
 # ### LIME draws at random
 #
-# The same seed gives the same map. **Predict:** how different is the map of another seed, with 2,048 samples, and
-# with only 128?
+# The same seed gives the same map. **Predict:** how different is the map of another seed, with as many samples
+# (2,048, unless you took fewer), and with only 128?
 
 # %%
 import xarray as xr
@@ -137,7 +144,7 @@ def seeds_correlate(samples):
     table = xr.corr(one, two, ["time", "frequency"]).to_pandas()
     return [table.loc[patch, label] for patch, label in zip(PATCHES, predicted)]
 
-pd.DataFrame({samples: seeds_correlate(samples) for samples in (128, 2048)}, index=PATCHES).round(2)
+pd.DataFrame({samples: seeds_correlate(samples) for samples in (128, SAMPLES)}, index=PATCHES).round(2)
 
 # %% [markdown]
 # Each column is a number of samples, each row a patch, each entry the correlation of the two seeds' maps. A map that
@@ -152,7 +159,7 @@ pd.DataFrame({samples: seeds_correlate(samples) for samples in (128, 2048)}, ind
 everything = ai.make_patches(study.clips)
 of_class = everything[(everything.label == LABEL) & ~everything.silent]
 three = of_class[[n for n in (25, 50, 100) if n < len(of_class)]]
-class_maps = {method: ai.explain(network, three, method, seed=SEED, upsample="nearest") for method in methods}
+class_maps = by_method(three, upsample="nearest")
 
 # %%
 ai.plots.map_grid(three, class_maps, label=LABEL);
@@ -180,7 +187,7 @@ def share_below(one, hz=500.0):
     support = one.sel(label=LABEL).clip(min=0)
     return float(support.sel(frequency=slice(0, hz)).sum() / support.sum())
 
-many = {method: ai.explain(network, held_out[::8], method, labels=[LABEL], seed=SEED) for method in methods}
+many = by_method(held_out[::8], labels=[LABEL])
 area = float((many["occlusion"].frequency < 500).mean())
 pd.Series({"of the picture": area} | {method: share_below(one) for method, one in many.items()}).round(2)
 
