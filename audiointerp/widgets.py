@@ -71,25 +71,38 @@ def map_browser(patches, maps, *, predictions=None, sound=True):
     second = ipywidgets.Dropdown(options=labels, value=labels[1], description="beside")
     method = ipywidgets.Dropdown(options=[(title_of(name), name) for name in maps], description="Method")
     patch = ipywidgets.Dropdown(options=choices(labels[0]), description="Patch")
-    first.observe(lambda change: patch.set_trait("options", choices(change["new"])), "value")
+    controls, shown = (first, second, method, patch), ipywidgets.Output()
 
-    def show(first, second, method, patch):
-        if patch is None:  # for a moment, while the choice of patches changes
-            return
-        second = second if second != first else next(each for each in labels if each != first)
-        pair, one = (first, second), patches[[patch]]
-        compare_labels(one, {method: maps[method]}, pair, predictions=predictions)
-        plt.show()
-        own = "true" in maps[method].coords and {*pair} <= {*map(str, maps[method]["true"].values)}
-        frequency_profile(maps[method], list(pair), own=own)
-        plt.show()
+    def follow(change):
+        """Draw what is chosen, once for each choice, however many controls it changes."""
+        for control in controls:
+            control.unobserve(follow, "value")
+        if change["owner"] is first:
+            patch.options = choices(first.value)
+        if first.value == second.value:
+            second.value = next(label for label in labels if label != first.value)
+        for control in controls:
+            control.observe(follow, "value")
+        with shown:
+            shown.clear_output(wait=True)
+            draw()
+
+    def draw():
+        pair, one, own = (first.value, second.value), patches[[patch.value]], maps[method.value]
+        axes = compare_labels(one, {method.value: own}, pair, predictions=predictions)
+        profile = frequency_profile(own, list(pair), own="true" in own.coords and {*pair} <= {*own["true"].values})
+        for figure in (np.ravel(axes)[0].figure, profile.figure):
+            display(figure)
+            plt.close(figure)
         if sound:
-            map_ = maps[method].sel(patch=one.table.index[0], label=first)
+            map_ = own.sel(patch=one.table.index[0], label=first.value)
             heard = listen(one.table["path"].iloc[0], map_, frontend=patches.frontend)
-            display(players(heard, title=f"{title_of(method)} for {first}"))
+            display(players(heard, title=f"{title_of(method.value)} for {first.value}"))
 
-    controls = {"first": first, "second": second, "method": method, "patch": patch}
-    return ipywidgets.VBox([ipywidgets.HBox([*controls.values()]), ipywidgets.interactive_output(show, controls)])
+    for control in controls:
+        control.observe(follow, "value")
+    follow({"owner": second})
+    return ipywidgets.VBox([ipywidgets.HBox(controls), shown])
 
 
 def _name(patches, row):

@@ -40,7 +40,6 @@ def shown(monkeypatch):
         monkeypatch.setattr(widgets, name, lambda *args, _real=real, _name=name, **options: (
             seen.append((_name, args, options)), _real(*args, **options))[1])  # fmt: skip
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
-    monkeypatch.setattr(plt, "show", lambda: plt.close("all"))
     return seen
 
 
@@ -62,6 +61,8 @@ def test_what_is_chosen_is_shown(patches, maps, shown):
     np.testing.assert_array_equal(map_, maps["occlusion"][0].sel(label="class0"))
     shown.clear()
     box["Class"].value = "class1"
+    assert [name for name, *_ in shown] == names  # each once
+    assert box["beside"].value == "class0"
     choices = [row for _, row in box["Patch"].options]
     assert choices == list(np.flatnonzero(patches.label == "class1")) and box["Patch"].value == choices[0]
     _, (one, _, pair), _ = [call for call in shown if call[0] == "compare_labels"][-1]
@@ -69,6 +70,7 @@ def test_what_is_chosen_is_shown(patches, maps, shown):
     box["Patch"].value = choices[-1]
     _, (one, *_), _ = [call for call in shown if call[0] == "compare_labels"][-1]
     assert list(one.table.index) == [patches.table.index[choices[-1]]]
+    assert not plt.get_fignums()
     box["beside"].value = "class2"  # of which there are no patches: all are averaged
     assert [options["own"] for name, _, options in shown if name == "frequency_profile"][-1] is False
 
