@@ -149,6 +149,7 @@ def plain(text):
 def test_odd_names_are_shown_as_they_are(name, request):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", DeprecationWarning)  # of matplotlib's own, by its version
         CASES[name](request.getfixturevalue)
         figure = plt.gcf()
         figure.canvas.draw()

