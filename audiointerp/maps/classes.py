@@ -82,7 +82,7 @@ def class_difference(maps, labels, *, along="frequency", own=True, confidence=0.
     UnknownLabelError, ValueError
         As `class_profile`; ValueError also unless there are two different classes.
     """
-    labels = [str(label) for label in labels]
+    labels = [labels] if isinstance(labels, str) else [str(label) for label in labels]
     if len(labels) != 2 or labels[0] == labels[1]:
         raise ValueError(f"labels {labels}: expected two different classes. Name them with labels=('dog', 'rooster').")
     one, two = (_of_class(maps, label, along, own) for label in labels)

@@ -2,6 +2,7 @@
 
 import inspect
 from importlib import import_module
+from numbers import Integral
 
 from ..networks.backend import in_float32
 from ..networks.fingerprints import digest
@@ -110,6 +111,8 @@ def explain(
     common = {"labels": labels, "upsample": upsample, "details": details, "precision": precision, "seed": seed}
     common |= {"batch_size": batch_size, "progress": progress}
     function, chosen = method_call(method, common | options)
+    if not isinstance(seed, Integral):
+        raise ValueError(f"seed={seed!r}: expected a whole number: one seed gives one result.")
     check_kinds(network, patches)
     if not cache:
         return function(network, patches, **chosen)

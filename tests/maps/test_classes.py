@@ -112,3 +112,9 @@ def test_what_cannot_be_compared(maps):
         method_consensus({"one": maps}, "a")
     with pytest.raises(ValueError, match=r"one \(30, 4, 3\), two \(30, 2, 3\) are not of the same"):
         method_consensus({"one": maps, "two": maps[:, :, :2]}, "a")
+
+
+def test_one_class_has_no_difference(maps):
+    for labels in ("a", ["a"], ("a", "a")):
+        with pytest.raises(ValueError, match=r"labels \['a'.*expected two different classes"):
+            class_difference(maps, labels)

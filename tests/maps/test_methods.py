@@ -207,6 +207,12 @@ def test_cache_notices_changes(network_of, patches_of):
     assert not np.allclose(explain(network, patches_of(n=1, seed=3), progress=False), stored)
 
 
+@pytest.mark.parametrize("seed", [None, 0.5, "1"])
+def test_a_seed_is_a_whole_number(seed, network_of, patches_of):
+    with pytest.raises(ValueError, match=r"seed=.*expected a whole number"):
+        explain(network_of(), patches_of(), "lime", seed=seed)
+
+
 def test_unknown_method(network_of, patches_of):
     with pytest.raises(ValueError, match=r"method='guess'.*gradcam, lime, occlusion"):
         explain(network_of(), patches_of(), "guess")
