@@ -135,8 +135,8 @@ def _cloned(network, policy):
             return _cloned(layer, policy)
         config, chosen = layer.get_config(), policy(layer)
         changes = {key: "zeros" for key in config if key.endswith("_initializer")}
-        if "dtype" in config and chosen:
-            changes["dtype"] = keras.DTypePolicy(chosen)
+        if "dtype" in config and chosen:  # what only casts, as Keras 3.8 puts it between layers, takes a name
+            changes["dtype"] = keras.DTypePolicy(chosen) if isinstance(layer, keras.layers.Layer) else chosen
         return layer_like(layer, **changes)
 
     def given(tensor):

@@ -135,7 +135,8 @@ def _what_is_wrong(path, error):
             "a good file, with a Lambda layer: loading it would run code that is in the file. If you trust it: "
             "keras.saving.load_model(path, compile=False, safe_mode=False)."
         )
-    if found := re.search(r"(?:Could not locate \w+|Unknown [\w ]+:) '([^']+)'", reason):
+    unknown = r"(?:Could not locate \w+|Unknown [\w ]+:|identifier: \{[^}]*'config':) '([^']+)'"
+    if found := re.search(unknown, reason):
         return (
             f"a good file, with a layer or function that Keras does not know: '{found[1]}'. Import the module that "
             "defines it under @keras.saving.register_keras_serializable(), or use keras.saving.load_model(path, "

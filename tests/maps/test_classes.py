@@ -34,7 +34,7 @@ def test_profile(along, axes, maps):
             np.testing.assert_allclose(one[f"q{share}"], np.percentile(own, share, axis=0))
         assert one["mean"].shape == kept and (one["patches"], one["clips"]) == (30, 10)
         clips = own.reshape(10, 3, *kept).mean(axis=1)  # as many patches a clip: the mean of clips is the mean
-        expected = stats.bootstrap((clips,), np.mean, method="percentile", rng=np.random.default_rng(1))
+        expected = stats.bootstrap((clips,), np.mean, method="percentile", random_state=np.random.default_rng(1))
         width = expected.confidence_interval.high - expected.confidence_interval.low
         assert (abs(one["low"] - expected.confidence_interval.low) < 0.15 * width).all()
         assert (abs(one["high"] - expected.confidence_interval.high) < 0.15 * width).all()
@@ -57,7 +57,7 @@ def test_difference(maps):
         maps.values[maps["true"] == label, k].reshape(10, 3, 4, 3).mean(axis=(1, 2)) for k, label in enumerate("ab")
     ]
     expected = stats.bootstrap(clips, lambda x, y, axis: x.mean(axis) - y.mean(axis), method="percentile",
-                               vectorized=True, rng=np.random.default_rng(1)).confidence_interval  # fmt: skip
+                               vectorized=True, random_state=np.random.default_rng(1)).confidence_interval  # fmt: skip
     np.testing.assert_allclose(found["low"], expected.low, atol=0.15)
     np.testing.assert_allclose(found["high"], expected.high, atol=0.15)
     np.testing.assert_allclose(class_difference(maps, ("b", "a"))["difference"], -found["difference"])

@@ -145,7 +145,7 @@ def own(tmp_path):
 
     def run(old="import os", new="import os"):
         assert OWN.count(old) == 1
-        names, path = {"__name__": "notebook"}, tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
+        names, path = {"__name__": "own_notebook"}, tmp_path / f"{len(list(tmp_path.iterdir()))}.py"
         path.write_text(OWN.replace(old, new))
         exec(compile(path.read_text(), path, "exec"), names)
         found = digest(names["network"]())

@@ -140,10 +140,13 @@ def test_a_good_file_that_keras_does_not_load_is_not_called_damaged(name, body, 
     make, options, advice = GOOD[name]
     network, x = with_layer(body, make()), rng.normal(size=(2, 32, 16, 1)).astype(np.float32)
     network.save(tmp_path / name)
-    with pytest.raises(WeightsError, match=r"a good file") as error:
-        load_network(tmp_path / name)
-    assert advice in str(error.value) and "damaged" not in str(error.value) and "elete" not in str(error.value)
-    loaded = keras.saving.load_model(tmp_path / name, compile=False, **options)  # what is advised works
+    try:
+        loaded = load_network(tmp_path / name)
+        assert tuple(map(int, keras.__version__.split(".")[:2])) < (3, 10)  # older ones load some of these
+    except WeightsError as error:
+        assert "a good file" in str(error) and advice in str(error)
+        assert "damaged" not in str(error) and "elete" not in str(error)
+        loaded = keras.saving.load_model(tmp_path / name, compile=False, **options)  # what is advised works
     np.testing.assert_allclose(loaded.predict(x, verbose=0), network.predict(x, verbose=0), atol=1e-6)
 
 

@@ -109,7 +109,7 @@ def found(tmp_path, monkeypatch):
             patch.syspath_prepend(str(written(tmp_path / f"code{len(list(tmp_path.iterdir()))}", code, *modules)))
             for name in ("scales", "scales_steps"):
                 patch.delitem(sys.modules, name, raising=False)
-            names = {"__name__": "notebook"}
+            names = {"__name__": "own_notebook"}
             exec(compile(code, "main.py", "exec"), names)
             return fingerprint(names["things"])
 
