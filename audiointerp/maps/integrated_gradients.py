@@ -50,7 +50,6 @@ def integrated_gradients(
     asked = request(network, patches, labels, upsample, details)
     if not isinstance(steps, Integral) or steps < 1:
         raise ValueError(f"steps={steps}: expected at least 1; 32 is usual.")
-    fill_values(patches[:1], fill)  # what cannot be filled in is said before anything is computed
     level = None if fill == "mean" else float(fill_values(patches[:1], fill)[0])
     name = "integrated gradients", tuple(asked.classes), int(steps), level
     compute = kept_with(asked.network, name, lambda: _compiled(asked.network, *name[1:]))

@@ -22,14 +22,13 @@ def digest(network):
             config = _without_lambdas(network.get_config())
     except Exception as error:
         return Unknown(f"network '{network.name}' gives no config ({str(error).strip()[:200]} …)")
-    own, weights = list(_own(network)), weights_digest(network)
+    if own := list(_own(network)):
+        return fingerprint([config, weights_digest(network), own])
     try:
-        return fingerprint([config, weights, own]) if own else _known(json.dumps(config), weights)
+        text = json.dumps(config)
     except TypeError:  # a function or a layer in the config
-        return fingerprint([config, weights])
-
-
-KEPT = "_self_kept"  # an attribute whose name TensorFlow and `_held` leave alone
+        return fingerprint([config, weights_digest(network)])
+    return _known(text, weights_digest(network))
 
 
 @lru_cache(256)
@@ -132,6 +131,9 @@ def while_unchanged(network, name, compute):
     return kept[name]
 
 
+ATTRIBUTE = "_self_kept"  # a name that TensorFlow and `_held` leave alone
+
+
 def kept_with(network, name, make):
     """What `make()` gives, such as a traced function, kept with the network until its layers or weights change.
 
@@ -140,10 +142,10 @@ def kept_with(network, name, make):
     known = digest(network)
     if isinstance(known, Unknown):
         return make()
-    of, things = vars(network).get(KEPT, (None, {}))
+    of, things = vars(network).get(ATTRIBUTE, (None, {}))
     if of != known:
         things = {}
-        object.__setattr__(network, KEPT, (known, things))  # unseen by Keras, which would look into it and save it
+        object.__setattr__(network, ATTRIBUTE, (known, things))  # unseen by Keras, which would look into it and save it
     if name not in things:
         things[name] = make()
     return things[name]

@@ -232,7 +232,7 @@ def network_comparison(table, *, chance=None, title=None):
             ax.axvline(100 * chance, color="0.5", linestyle=":")
             ax.annotate("chance", (100 * chance, 1), (3, -2), xycoords=("data", "axes fraction"), va="top",
                         textcoords="offset points", size=drawing.SMALL, color="0.4")  # fmt: skip
-        ax.set(xlim=(0, 108), xlabel="Accuracy (%), with its 95% interval", title=name)
+        ax.set(xlim=(0, 113), xlabel="Accuracy (%), with its 95% interval", title=name)
         ax.set_xticks(range(0, 101, 20))
         ax.spines[["top", "right"]].set_visible(False)
         for place in range(1, len(networks)):

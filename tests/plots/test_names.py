@@ -160,15 +160,6 @@ def test_odd_names_are_shown_as_they_are(name, request):
             continue
         assert any(plain(odd) in text for text in shown), (odd, shown)
     assert not [text.get_text() for text in texts if text._preprocess_math(text.get_text())[1]]  # read as mathematics
-    legends = [
-        legend
-        for owner in (figure, *figure.axes)
-        for legend in (
-            getattr(owner, "legends", None) or [owner.get_legend() if hasattr(owner, "get_legend") else None]
-        )
-    ]
-    for legend in filter(None, legends):
-        assert len(legend.get_texts()) == len(legend.legend_handles)
 
 
 def test_every_figure_that_shows_names_is_tried():
