@@ -74,8 +74,8 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
     """The recipe that suits a network and the weights it starts from.
 
     VGGish follows the MathWorks example, at a tenth of its rate from random weights of full width. YAMNet's pretrained
-    body is kept as it is and the head alone is trained; from random weights all of it is. Networks for
-    music see small batches; those that are augmented learn for longer.
+    body is kept as it is and the head alone is trained; from random weights all of it is. Networks of half the width or
+    less see small batches, and so do those for music; those that are augmented learn for longer.
 
     Returns
     -------
@@ -87,11 +87,12 @@ def default_recipe(network, weights="audioset", *, width=1.0, seed=0):
         return Recipe(epochs=20, batch_size=32, learning_rate=3e-3, drop_period=6, validate_every=100, seed=seed)
     if network == "yamnet" and weights != "random":
         return Recipe(trainable="head", seed=seed)
+    if weights == "random" and width <= 0.5:
+        rate = 1e-2 if network == "yamnet" else 1e-3
+        return Recipe(epochs=3, batch_size=32, learning_rate=rate, drop_period=1, validate_every=100, seed=seed)
     if network == "yamnet":
         return Recipe(epochs=8, learning_rate=3e-3, drop_period=3, seed=seed)
-    if weights == "random" and width > 0.5:
-        return Recipe(learning_rate=1e-4, seed=seed)
-    return Recipe(seed=seed)
+    return Recipe(learning_rate=1e-4 if weights == "random" else 1e-3, seed=seed)
 
 
 def default_augmentation(network):
@@ -111,7 +112,7 @@ def student_recipe(seed=0):
     -------
     Recipe
     """
-    return Recipe(epochs=12, drop_period=4, validate_every=40, seed=seed)
+    return Recipe(epochs=5, batch_size=32, drop_period=2, validate_every=100, seed=seed)
 
 
 def track_recipe(seed=0):

@@ -27,7 +27,7 @@
 #
 # `VGGISH` and `YAMNET` say which weights to start from: `"audioset"` (the official ones, found under
 # `AUDIOINTERP_DATA` or downloaded) or `"random"`. VGGish's file is 288 MB. `WIDTH` below 1 makes random networks
-# narrower and faster. To run without any download: `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.25`.
+# narrower and faster. To run without any download: `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.125`.
 
 # %% tags=["parameters"]
 DATA = "esc10"

@@ -25,7 +25,7 @@
 # ### Parameters
 #
 # As in notebook 02; `FOLDS` are the folds held out in turn near the end. Without any download:
-# `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.25`, `FOLDS = [4, 5]`.
+# `DATA = "synthetic"`, both weights `"random"`, `WIDTH = 0.125`, `FOLDS = [4, 5]`.
 
 # %% tags=["parameters"]
 DATA = "esc10"

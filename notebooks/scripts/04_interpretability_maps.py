@@ -27,7 +27,7 @@
 #
 # `PATCHES` are numbers in the validation set, as in the MathWorks example; `LABEL` is the class looked at in the
 # second half; `SAMPLES`, how many versions of a patch LIME looks at. Without any download: `DATA = "synthetic"`,
-# `VGGISH = "random"`, `WIDTH = 0.25`.
+# `VGGISH = "random"`, `WIDTH = 0.125`.
 
 # %% tags=["parameters"]
 DATA = "esc10"

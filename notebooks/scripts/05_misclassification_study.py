@@ -25,7 +25,7 @@
 # ### Parameters
 #
 # `TRUE` and `PREDICTED` name the confusion to study; empty, it is the one that most clips fall to. Without downloads:
-# `DATA = "synthetic"`, `VGGISH = "random"`, `WIDTH = 0.25`.
+# `DATA = "synthetic"`, `VGGISH = "random"`, `WIDTH = 0.125`.
 
 # %% tags=["parameters"]
 DATA = "esc10"

@@ -29,7 +29,7 @@
 # `"student"` (the one trained below); `BESIDE`, a second SoundNet to compare it with at the end, or `None`. `FEATURES`
 # is `"published"` (all of ESC-50, 18 MB) or `"own"` (computed here from the clips of `DATA`). `LABEL` is the class
 # whose objects and scenes are looked at closely; `EPOCHS`, how often the student hears each patch. Without any
-# download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.25`,
+# download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.125`,
 # `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
@@ -43,7 +43,7 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
-EPOCHS = 12
+EPOCHS = 5
 SEED = 0
 
 # %%

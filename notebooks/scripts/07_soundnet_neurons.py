@@ -26,7 +26,7 @@
 #
 # As in notebook 06; `BESIDE` is a second SoundNet to compare with at the end. `NEURON` is the first neuron to look at
 # (counted from 0), `SHUFFLES` how often labels are shuffled. Without any download: `DATA = "synthetic"`, both weights
-# `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.25`, `SOUNDNET = "student"`, `FEATURES = "own"`.
+# `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.125`, `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
 DATA = "esc10"
@@ -38,7 +38,7 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
-EPOCHS = 12
+EPOCHS = 5
 NEURON = 0
 SHUFFLES = 1000
 SEED = 0

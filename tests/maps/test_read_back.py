@@ -1,5 +1,7 @@
 """Maps that were written to a netCDF file and read again serve wherever maps are taken."""
 
+from contextlib import contextmanager
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -32,14 +34,14 @@ def maps(network, patches):
     return {method: explain(network, patches, method, **options, **common) for method, options in METHODS.items()}
 
 
-@pytest.fixture(params=["loaded", "open", "netCDF 3"])
-def read_back(maps, tmp_path, request):
-    engine = "scipy" if request.param == "netCDF 3" else "h5netcdf"
-    read = xr.load_dataarray if request.param == "loaded" else xr.open_dataarray
+@contextmanager
+def read_back(maps, folder, kind):
+    engine = "scipy" if kind == "netCDF 3" else "h5netcdf"
+    read = xr.load_dataarray if kind == "loaded" else xr.open_dataarray
     found = {}
     for method, each in maps.items():
-        each.to_netcdf(tmp_path / f"{method}.nc", engine=engine)
-        found[method] = read(tmp_path / f"{method}.nc", engine=engine)
+        each.to_netcdf(folder / f"{kind} {method}.nc", engine=engine)
+        found[method] = read(folder / f"{kind} {method}.nc", engine=engine)
     yield found
     for each in found.values():
         each.close()
@@ -95,14 +97,19 @@ def closed():
     plt.close("all")
 
 
-def test_maps_read_back_give_what_maps_give(maps, read_back, patches, clips, network):
-    for name, call in calls(patches, clips, network).items():
-        expected, found = call(maps), call(read_back)
-        if isinstance(expected, pd.DataFrame | pd.Series):
-            (pd.testing.assert_frame_equal if found.ndim == 2 else pd.testing.assert_series_equal)(
-                found, expected, check_index_type=False
-            )
-        elif isinstance(expected, xr.DataArray | xr.Dataset):
-            xr.testing.assert_equal(found, expected)
-        else:
-            np.testing.assert_array_equal(found, expected, err_msg=name)
+def test_maps_read_back_give_what_maps_give(maps, patches, clips, network, tmp_path):
+    given = {name: call(maps) for name, call in calls(patches, clips, network).items()}
+    for kind in ("loaded", "open", "netCDF 3"):
+        with read_back(maps, tmp_path, kind) as read:
+            for name, call in calls(patches, clips, network).items():
+                check(call(read), given[name], f"{name}, {kind}")
+
+
+def check(found, expected, what):
+    if isinstance(expected, pd.DataFrame | pd.Series):
+        assert_equal = pd.testing.assert_frame_equal if found.ndim == 2 else pd.testing.assert_series_equal
+        assert_equal(found, expected, check_index_type=False)
+    elif isinstance(expected, xr.DataArray | xr.Dataset):
+        xr.testing.assert_equal(found, expected)
+    else:
+        np.testing.assert_array_equal(found, expected, err_msg=what)

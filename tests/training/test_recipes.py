@@ -18,6 +18,12 @@ def test_default_recipes():
     }
 
 
+def test_narrow_networks_see_small_batches():
+    for name in ("vggish", "yamnet"):
+        assert default_recipe(name, "random", width=0.5).batch_size == 32
+        assert default_recipe(name, "random", width=0.51).batch_size == default_recipe(name, "random").batch_size == 128
+
+
 def test_recipes_of_the_networks_for_music():
     assert default_recipe("plain_cnn", seed=3) == Recipe(epochs=10, batch_size=32, drop_period=4, seed=3)
     augmented = {default_recipe(network, seed=3) for network in ("cam_cnn", "interpretable_cnn")}
