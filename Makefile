@@ -5,7 +5,7 @@ PYTEST := -m pytest -n 2 --dist worksteal -m "not network and not slow"
 # QUICK=1: only the tests whose numbers depend most on processor and versions, a minute.
 QUICK_TESTS := maps/test_cam.py maps/test_gradcam.py maps/test_lime.py maps/test_occlusion.py plots/test_spectrograms.py \
 	networks/test_interpretable_filters.py networks/test_precision.py evaluation/test_metrics.py datasets/test_gtzan.py
-PART = $(if $(QUICK),-k "not whatever_policy and not trained_filter" $(QUICK_TESTS:%=tests/%))
+PART = $(if $(QUICK),-k "not whatever_policy and not trained_filter and not probe" $(QUICK_TESTS:%=tests/%))
 # Versions that Google Colab has; any list of name==version.
 COLAB ?= tests/environments/colab.txt
 
@@ -54,8 +54,10 @@ clean:
 .venv/installed: pyproject.toml requirements.lock
 	@echo "Installing into .venv (about 2 GB, some minutes) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c requirements.lock -e ".[test]" \
-		2> .venv/install.log || (cat .venv/install.log; exit 1)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv 2> .venv/install.log && \
+		$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock -e ".[test]" 2>> .venv/install.log || \
+		$(BIN)/python -m pip install -q --no-compile --disable-pip-version-check -c requirements.lock -e ".[test]" \
+		2>> .venv/install.log || (cat .venv/install.log; exit 1)
 	@touch $@
 
 .venv-uv/installed:

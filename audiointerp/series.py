@@ -32,7 +32,7 @@ PROFILES = {
         "FEATURES": "own",
         "EPOCHS": 2,
         "GENRES": "synthetic_music",
-        "FASTER": 2,
+        "FASTER": 3,
         "EVERY_WAY": ["plain CNN"],
         "MERGED": {"loud": ["chiptune", "metal"]},
     },

@@ -9,6 +9,8 @@ from audiointerp import series
 from audiointerp.errors import MissingDataError
 from audiointerp.series import PROFILES, execute, find_scripts, profile_parameters, run_series, tidy, with_parameters
 
+WIDTH = PROFILES["demo"]["WIDTH"]
+
 GOOD = """
 # %% [markdown]
 # # A title
@@ -92,9 +94,9 @@ def ran(tmp_path_factory):
 def test_parameters_are_put_in_and_unknown_ones_left_out(ran):
     notebook = nbformat.read(ran[0] / "01_good.ipynb", as_version=4)
     nbformat.validate(notebook)
-    assert "0.25 own False\n" in texts_of(notebook)
+    assert f"{WIDTH} own False\n" in texts_of(notebook)
     parameters = [cell.source for cell in notebook.cells if "parameters" in str(cell.metadata.get("tags", []))]
-    assert parameters == ['WIDTH = 0.25\nNAME = "own"']
+    assert parameters == [f'WIDTH = {WIDTH}\nNAME = "own"']
 
 
 def test_parameters_are_written_as_a_reader_would():

@@ -115,6 +115,7 @@ def test_figures_of_the_readme_exist():
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
+@pytest.mark.slow
 def test_first_notebook_runs_on_synthetic_sounds(tmp_path, monkeypatch):
     monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
     table = series.run_series("demo", tmp_path, only=["01"])
