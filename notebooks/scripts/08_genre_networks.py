@@ -128,7 +128,7 @@ pd.DataFrame({part: rows["label"].value_counts() for part, rows in parts.items()
 # %%
 def recipe_of(name):
     recipe = ai.training.default_recipe(name, seed=SEED)
-    return replace(recipe, epochs=recipe.epochs // FASTER)
+    return replace(recipe, epochs=recipe.epochs // FASTER, drop_period=max(1, recipe.drop_period // FASTER))
 
 plain = ai.prepare(clips, "plain_cnn", fold=5, recipe=recipe_of("plain_cnn"), seed=SEED)
 

@@ -53,7 +53,7 @@ from IPython.display import display
 
 # %%
 recipe = ai.training.default_recipe("cam_cnn", seed=SEED)
-recipe = replace(recipe, epochs=recipe.epochs // FASTER)
+recipe = replace(recipe, epochs=recipe.epochs // FASTER, drop_period=max(1, recipe.drop_period // FASTER))
 clips = ai.datasets.with_folds(ai.load(GENRES))
 study = ai.prepare(clips, "cam_cnn", fold=5, recipe=recipe, seed=SEED, progress=False)
 network, validation, labels = study.network, study.validation, ai.labels_of(study.network)
