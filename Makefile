@@ -5,7 +5,7 @@ PYTEST := -m pytest -n 2 --dist worksteal -m "not network and not slow"
 # QUICK=1: only the tests whose numbers depend most on processor and versions, a minute.
 QUICK_TESTS := maps/test_cam.py maps/test_gradcam.py maps/test_lime.py maps/test_occlusion.py plots/test_spectrograms.py \
 	networks/test_interpretable_filters.py networks/test_precision.py evaluation/test_metrics.py datasets/test_gtzan.py
-PART = $(if $(QUICK),-k "not whatever_policy and not trained_filter and not probe" $(QUICK_TESTS:%=tests/%))
+PART = $(if $(QUICK),-k "not whatever_policy and not trained_filter" $(QUICK_TESTS:%=tests/%))
 # Versions that Google Colab has; any list of name==version.
 COLAB ?= tests/environments/colab.txt
 

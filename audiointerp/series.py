@@ -31,6 +31,7 @@ PROFILES = {
         "SOUNDNET": "student",
         "FEATURES": "own",
         "EPOCHS": 2,
+        "BATCH": 32,
         "GENRES": "synthetic_music",
         "FASTER": 3,
         "EVERY_WAY": ["plain CNN"],

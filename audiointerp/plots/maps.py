@@ -1,5 +1,6 @@
 """Maps beside the patches that they explain."""
 
+import re
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -190,8 +191,9 @@ def compare_labels(patch, maps, labels=None, *, predictions=None, difference=Tru
 
 
 def title_of(method):
-    """A method's name as titles write it; unknown ones as they are."""
-    return NAMES.get(method, str(method))
+    """A method's name as titles write it, with what follows it (`lime (samples=256)`); unknown ones as they are."""
+    name = re.split("[ ,]", str(method), maxsplit=1)[0]
+    return NAMES.get(name, name) + str(method)[len(name) :]
 
 
 def look_of(method, maps, overlay=False):

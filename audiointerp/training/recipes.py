@@ -112,7 +112,7 @@ def student_recipe(seed=0):
     -------
     Recipe
     """
-    return Recipe(epochs=5, batch_size=32, drop_period=2, validate_every=100, seed=seed)
+    return Recipe(epochs=12, drop_period=4, validate_every=40, seed=seed)
 
 
 def track_recipe(seed=0):

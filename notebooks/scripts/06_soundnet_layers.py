@@ -28,8 +28,8 @@
 # `SOUNDNET` is `"official"` (57 MB are downloaded), `"pruned"` (a narrower SoundNet, only from the data folder) or
 # `"student"` (the one trained below); `BESIDE`, a second SoundNet to compare it with at the end, or `None`. `FEATURES`
 # is `"published"` (all of ESC-50, 18 MB) or `"own"` (computed here from the clips of `DATA`). `LABEL` is the class
-# whose objects and scenes are looked at closely; `EPOCHS`, how often the student hears each patch. Without any
-# download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.125`,
+# whose objects and scenes are looked at closely; `EPOCHS`, how often the student hears each patch, `BATCH` of them at
+# once. Without any download: `DATA = "synthetic"`, both weights `"random"`, `TEACHER = "vggish"`, `WIDTH = 0.125`,
 # `SOUNDNET = "student"`, `FEATURES = "own"`.
 
 # %% tags=["parameters"]
@@ -43,7 +43,8 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
-EPOCHS = 5
+EPOCHS = 12
+BATCH = 128
 SEED = 0
 
 # %%
@@ -89,7 +90,7 @@ three.style.format("{:.3f}").background_gradient("Blues", axis=1)
 
 # %%
 untrained = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
-recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS)
+recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS, batch_size=BATCH)
 student, history = ai.training.distill(untrained, teacher.network, train, held_out, recipe, progress=False)
 ai.plots.distillation_curves(history);
 

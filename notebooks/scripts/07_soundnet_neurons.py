@@ -38,7 +38,8 @@ VGGISH = "audioset"
 YAMNET = "audioset"
 TEACHER = "yamnet"
 WIDTH = 1.0
-EPOCHS = 5
+EPOCHS = 12
+BATCH = 128
 NEURON = 0
 SHUFFLES = 1000
 SEED = 0
@@ -67,7 +68,7 @@ if SOUNDNET == "student":
     teacher = ai.prepare(DATA, TEACHER, weights=weights, width=WIDTH, seed=SEED, progress=False)
     sounding = [patches[~patches.silent] for patches in (teacher.train, teacher.validation)]
     student = ai.training.student_for(teacher.network, width=WIDTH, seed=SEED)
-    recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS)
+    recipe = replace(ai.training.student_recipe(SEED), epochs=EPOCHS, batch_size=BATCH)
     soundnet, _ = ai.training.distill(student, teacher.network, *sounding, recipe, progress=False)
 else:
     at_own_rate = replace(ai.SOUNDNET, sample_rate=22_050)

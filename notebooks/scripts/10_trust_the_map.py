@@ -190,8 +190,8 @@ better.assign(seconds=pd.Series(seconds)).round(2)
 # %% [markdown]
 # In the recorded run filling with silence makes occlusion and LIME worse on these sounds, in every column. Integrated
 # gradients put most relevance into the evidence (1.9) and LIME, RISE and occlusion are as good where the network is
-# asked. A quarter of LIME's samples cost little. These are 20 patches: a tenth is no difference. (From the cache the
-# seconds are those of reading.)
+# asked. With a quarter of its samples LIME loses little. These are 20 patches: a tenth is no difference. (From the
+# cache the seconds are those of reading.)
 #
 # ## A network that cheats
 #
@@ -238,9 +238,9 @@ pd.Series({name: on_the_tone(one) for name, one in cheat_maps.items()}, name="pe
 
 # %% [markdown]
 # The share of patches whose strongest cell lies within a tenth of 3 kHz: in the recorded run all of them with long
-# bands, two thirds with occlusion's own mask, hardly any with Grad-CAM and LIME. LIME's regions are broader than that,
-# though the picture shows the row of them that holds the tone. Hear what the map marks: if it is a tone and not the
-# class, the network cheats.
+# bands, two thirds with occlusion's own mask, one in eight with Grad-CAM, none with LIME. LIME's regions are broader
+# than that, though the picture shows the row of them that holds the tone. Hear what the map marks: if it is a tone and
+# not the class, the network cheats.
 
 # %%
 one = caught[[0]]

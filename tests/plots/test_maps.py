@@ -9,6 +9,7 @@ import pytest
 from audiointerp import plots
 from audiointerp.errors import UnknownLabelError
 from audiointerp.plots.drawing import mel_edges
+from audiointerp.plots.maps import title_of
 from audiointerp.sound.frontend import VGGISH
 
 RED, BLUE = (matplotlib.colormaps["RdBu_r"](place)[:3] for place in (1.0, 0.0))
@@ -215,3 +216,17 @@ def test_errors_say_what_does_not_fit(make_patches, make_maps):
         UnknownLabelError, match=r"'cat' is not among .* Occlusion. Known: chainsaw, crackling_fire, dog"
     ):
         plots.map_grid(patches, maps, label="cat")
+
+
+@pytest.mark.parametrize(
+    ("method", "title"),
+    [
+        ("lime", "LIME"),
+        ("lime (samples=256)", "LIME (samples=256)"),
+        ("occlusion, bands", "Occlusion, bands"),
+        ("gradcam++", "Grad-CAM++"),
+        ("of my own (samples=2)", "of my own (samples=2)"),
+    ],
+)
+def test_what_follows_a_methods_name_stays(method, title):
+    assert title_of(method) == title
