@@ -39,7 +39,7 @@ def texts(ax):
 
 def test_bars_stand_where_the_summary_says(summary, check_inside):
     ax = plots.evidence_bars(summary, measures=["mass", "top"])
-    names = ["Grad-CAM", "LIME", "occlusion (fill=silence)", "random", "oracle"]
+    names = ["Grad-CAM", "LIME", "Occlusion (fill=silence)", "random", "oracle"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == names
     order = [*METHODS, "random", "oracle"]
     for bars, measure in zip(ax.containers, ("mass", "top"), strict=True):
@@ -73,7 +73,7 @@ def test_curves_are_means_over_patches(curves, check_inside):
             expected = [0.5 + sign * share * 0.1 * (number + 5) for share in (0, 0.25, 0.5, 1)]
             assert line.get_ydata() == pytest.approx(expected)
     (legend,) = axes[0].figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["Grad-CAM", "LIME", METHODS[2], "random order"]
+    assert [text.get_text() for text in legend.get_texts()] == ["Grad-CAM", "LIME", "Occlusion (fill=silence)", "random order"]
     check_inside(axes[0].figure)
     with pytest.raises(ValueError, match=r"faithfulness_curves\(\)"):
         plots.deletion_insertion(curves.drop(columns="share"))
