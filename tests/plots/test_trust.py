@@ -73,7 +73,8 @@ def test_curves_are_means_over_patches(curves, check_inside):
             expected = [0.5 + sign * share * 0.1 * (number + 5) for share in (0, 0.25, 0.5, 1)]
             assert line.get_ydata() == pytest.approx(expected)
     (legend,) = axes[0].figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == ["Grad-CAM", "LIME", "Occlusion (fill=silence)", "random order"]
+    names = ["Grad-CAM", "LIME", "Occlusion (fill=silence)", "random order"]
+    assert [text.get_text() for text in legend.get_texts()] == names
     check_inside(axes[0].figure)
     with pytest.raises(ValueError, match=r"faithfulness_curves\(\)"):
         plots.deletion_insertion(curves.drop(columns="share"))
