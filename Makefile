@@ -9,6 +9,9 @@ PART = $(if $(QUICK),-k "not whatever_policy and not trained_filter" $(QUICK_TES
 # Versions that Google Colab has; any list of name==version.
 COLAB ?= tests/environments/colab.txt
 
+# Some images forbid Python to keep compiled files: each kernel and worker would compile TensorFlow anew, ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-colab test-lowest lab notebooks bench lock clean
 
 demo: .venv/installed

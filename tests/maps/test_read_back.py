@@ -75,7 +75,7 @@ def calls(patches, clips, network):
                 np.sin(np.arange(16_000)), m["gradcam"][1].sel(label="class1"), frontend=patches.frontend
             ).kept
         ),
-        "map_grid": lambda m: drawn(plots.map_grid(patches, m, label="class1")),
+        "map_grid": lambda m: drawn(plots.map_grid(patches[:2], m, label="class1")),
         "compare_labels": lambda m: drawn(plots.compare_labels(patches[[2]], m, LABELS)),
         "label_average": lambda m: drawn(plots.label_average(m["lime"], "class0")),
         "label_difference": lambda m: drawn(plots.label_difference(m["occlusion"], LABELS)),
@@ -87,14 +87,11 @@ def calls(patches, clips, network):
 
 def drawn(axes):
     figure = np.ravel(axes)[0].figure
+    figure.set(dpi=30, layout_engine="none")
     figure.canvas.draw()
-    return np.asarray(figure.canvas.buffer_rgba()).copy()
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
+    picture = np.asarray(figure.canvas.buffer_rgba()).copy()
+    plt.close(figure)
+    return picture
 
 
 def test_maps_read_back_give_what_maps_give(maps, patches, clips, network, tmp_path):
