@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "integrated_gradients",
         "keras_vis",
         "lime",
+        "matching",
         "methods",
         "occlusion",
         "perturbation",

@@ -11,6 +11,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, Normalize
 from xarray import DataArray
 
+from ..maps.matching import matching
 from . import drawing
 from .spectrograms import draw_patch
 
@@ -240,28 +241,15 @@ def by_method(maps, patches=None):
                 f"maps of {method!r}: found {found}, expected an xarray.DataArray {DIMS} with coordinates, as from "
                 "explain(). Select patches and labels with lists, as in isel(patch=[0]), which keeps the dimensions."
             )
-    return maps if patches is None else {method: _own_maps(method, array, patches) for method, array in maps.items()}
+    return (
+        maps if patches is None else {method: matching(array, patches, repr(method)) for method, array in maps.items()}
+    )
 
 
 def check_known(label, maps):
     """Raise if a method has no map for this class."""
     for method, array in maps.items():
         drawing.check_label(label, array["label"].to_numpy().tolist(), f"the maps of {title_of(method)}")
-
-
-def _own_maps(method, array, patches):
-    """The maps that belong to the patches, by the index of both, in the patches' order."""
-    if "patch" not in array.coords and array.sizes["patch"] == len(patches):
-        return array
-    index = array.indexes.get("patch")
-    if index is not None and index.equals(patches.table.index):
-        return array
-    if index is None or not index.is_unique or not patches.table.index.isin(index).all():
-        raise ValueError(
-            f"{array.sizes['patch']} maps of {method!r} do not cover these {len(patches)} patches: they are matched by "
-            "the coordinate 'patch' and the index of patches.table. Pass the maps that explain() gave for them."
-        )
-    return array.sel(patch=patches.table.index.to_numpy())
 
 
 def _labels(label, patches, maps, table):

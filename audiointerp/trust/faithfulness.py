@@ -5,6 +5,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
+from ..maps.matching import matching
 from ..maps.perturbation import perturbed_scores
 from ..maps.regions import regions_of
 from ..networks.fingerprints import digest
@@ -12,7 +13,7 @@ from ..networks.head import label_index
 from ..networks.precision import is_reduced
 from ..networks.running import check_score
 from ..storage.cache import cached
-from .methods import CHUNK, by_name, maps_of, own_labels, own_maps, sized
+from .methods import CHUNK, by_name, own_labels, own_maps, sized
 
 CURVES = ("deletion", "insertion")
 
@@ -91,7 +92,7 @@ def faithfulness_curves(
     run = {"precision": precision, "batch_size": batch_size, "progress": progress}
     labels = own_labels(network, patches, labels, **run)
     region = regions_of(patches, regions, count)
-    maps = {method: maps_of(one, patches, method) for method, one in by_name(maps, ["random"]).items()}
+    maps = {method: matching(one, patches, method) for method, one in by_name(maps, ["random"]).items()}
     values = {method: sized(own_maps(one, labels, method), patches, method) for method, one in maps.items()}
     sizes = region.max(axis=(1, 2)) + 1
     ranks = _ranks(list(values.values()), region, sizes, orders, seed)

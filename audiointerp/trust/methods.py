@@ -5,6 +5,7 @@ import xarray as xr
 from scipy import stats
 
 from ..errors import MissingDataError, UnknownLabelError
+from ..maps.matching import matching
 from ..maps.methods import explain
 from ..networks.head import check_patches, label_index, labels_of
 from ..networks.running import scores_of
@@ -48,21 +49,6 @@ def own_labels(network, patches, labels=None, **options):
 def answers_of(network, data, **options):
     """Predicted class of each patch [n]; options of `scores_of`."""
     return np.array(labels_of(network), dtype=object)[scores_of(network, data, **options).argmax(axis=1)]
-
-
-def maps_of(maps, patches, name):
-    """The maps of these patches, in their order, by the coordinate `patch` and the index of ``patches.table``."""
-    if not isinstance(maps, xr.DataArray):
-        raise TypeError(f"maps of {name}: found {type(maps).__name__}, expected an xarray.DataArray as from explain().")
-    index, there = patches.table.index, maps.indexes.get("patch")
-    if there is None or there.equals(index):
-        return maps
-    if not there.is_unique or not index.isin(there).all():
-        raise ValueError(
-            f"{maps.sizes['patch']} maps of {name} are not those of these {len(index)} patches: they are matched by "
-            "the coordinate 'patch' and the index of patches.table. Pass the maps that explain() gave for them."
-        )
-    return maps.sel(patch=index.to_numpy())
 
 
 def by_name(maps, taken=()):
@@ -110,7 +96,7 @@ def explain_each(network, patches, methods, labels, maps=None, **common):
     for name, method in methods.items():
         given = name in maps
         own = (
-            own_maps(maps_of(maps[name], patches, name), labels, name)
+            own_maps(matching(maps[name], patches, name), labels, name)
             if given
             else explain_own(network, patches, *method, labels, **common)
         )
