@@ -1,14 +1,15 @@
-"""The command ``audiointerp``: run the series, download data and weights, look after the cache."""
+"""The command ``audiointerp``: run the series, train on your own sounds, download, look after the cache."""
 
 import argparse
 import ast
 import shutil
 import sys
+import warnings
 from pathlib import Path
 
 from . import series
 from .downloads import DOWNLOADS, download
-from .errors import AudioInterpError, MissingDataError
+from .errors import AudioInterpError, MissingDataError, WeightsError
 from .storage.folders import cache_folder
 
 
@@ -27,6 +28,21 @@ def main(arguments=None):
     )
     run.add_argument("--figures", type=Path, help="folder for the pictures that the README shows")
     run.set_defaults(action=_run)
+
+    train = commands.add_parser("train", help="train a network on a folder of class folders")
+    train.add_argument("folder")
+    train.add_argument(
+        "--backbone", choices=["yamnet", "vggish"], default="yamnet", help="pretrained (default: yamnet)"
+    )
+    train.add_argument("--weights", default="audioset", help="audioset (default), random, or a file")
+    train.add_argument("--width", type=float, default=1.0, help="share of the filters, with random weights")
+    train.add_argument("--out", type=Path, help="file of the network (default: NAME OF THE FOLDER.keras)")
+    train.add_argument(
+        "--folds", type=int, default=5, help="parts to test in turn where clips have no folds (default: 5)"
+    )
+    train.add_argument("--on-missing", choices=["raise", "skip"], default="raise", help="a class of a single source")
+    train.add_argument("--seed", type=int, default=0)
+    train.set_defaults(action=_train)
 
     get = commands.add_parser("download", help="download data or weights")
     get.add_argument("name", choices=DOWNLOADS)
@@ -73,6 +89,29 @@ def _parameter(text):
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def _train(chosen):
+    from .reports import save_own_classes, summary
+    from .training.own_classes import train_own_classes
+
+    out = chosen.out or Path(f"{Path(chosen.folder).resolve().name}.keras")
+    if out.suffix != ".keras":
+        raise WeightsError(f"--out {out}: expected the name of a file that ends in .keras.")
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *about, **options: print(f"note: {message}", file=sys.stderr)
+        own = train_own_classes(
+            chosen.folder,
+            chosen.backbone,
+            weights=chosen.weights,
+            width=chosen.width,
+            folds=chosen.folds,
+            on_missing=chosen.on_missing,
+            seed=chosen.seed,
+        )
+    print(summary(own))
+    print("Written:", *save_own_classes(own, out))
+    return 0
 
 
 def _download(chosen):

@@ -2,8 +2,10 @@ import pkgutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+import soundfile
 
 from audiointerp import cli, series
 from audiointerp.cli import main
@@ -177,3 +179,21 @@ def test_as_a_program(own_cache):
         [sys.executable, "-m", "audiointerp.cli", "cache", "--clear", "gone"], capture_output=True, text=True
     )
     assert ran.returncode == 1 and ran.stderr.startswith("audiointerp: no room gone") and "Traceback" not in ran.stderr
+
+
+def test_train_on_a_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    t = np.arange(16_000) / 16_000
+    for label, frequency in (("drum", 200), ("flute", 1_000)):
+        (tmp_path / "my sounds" / label).mkdir(parents=True)
+        for number in range(3):
+            soundfile.write(f"my sounds/{label}/{number}.wav", np.sin(2 * np.pi * (frequency + 9 * number) * t), 16_000)
+    (tmp_path / "my sounds" / "drum" / "broken.wav").touch()
+    small = ["--weights", "random", "--width", "0.05"]
+    code, out, err = run(capsys, "train", "my sounds", *small)
+    assert code == 0 and "6 clips of 2 classes" in out and " right, " in out
+    assert "drum/broken.wav: cannot be read" in out and "note: " in err and "broken.wav" in err
+    assert {path.name for path in tmp_path.iterdir()} == {f"my sounds{end}" for end in ("", ".keras", ".csv", ".png")}
+    for wrong, text in (["nowhere"], "neither a folder"), (["my sounds", "--out", "net.h5"], "ends in .keras"):
+        code, out, err = run(capsys, "train", *wrong, *small)
+        assert code == 1 and text in err and not out

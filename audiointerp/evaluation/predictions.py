@@ -158,6 +158,42 @@ def mistakes(predictions, true="", predicted=""):
     return chosen.sort_values("score", ascending=False, kind="stable")
 
 
+def doubtful_clips(votes):
+    """Clips by how little speaks for their own class: the first may be mistakes of the network, or wrong labels.
+
+    Parameters
+    ----------
+    votes : pandas.DataFrame [clips]
+        From `vote`, best of clips that the network was not trained on.
+
+    Returns
+    -------
+    pandas.DataFrame [clips]
+        `label`, `own_score` (mean score of that class), `predicted`, `predicted_score` (mean score of the predicted
+        one) and, if it is known, `path`; the least `own_score` first.
+
+    Raises
+    ------
+    UnknownLabelError
+        As `score_columns`, and if a clip has a label that is no class of the scores.
+
+    Examples
+    --------
+    >>> doubtful_clips(vote(predict(network, patches))).head(10)  # doctest: +SKIP
+    """
+    scores = votes[score_columns(votes)]
+    if unknown := sorted(set(votes["label"]) - set(scores)):
+        raise UnknownLabelError(f"label {unknown[0]!r} has no column of scores; there are {', '.join(scores)}.")
+    rows, values = np.arange(len(votes)), scores.to_numpy()
+    table = votes[["label"]].copy()
+    table["own_score"] = values[rows, scores.columns.get_indexer(votes["label"])]
+    table["predicted"] = votes["predicted"]
+    table["predicted_score"] = values[rows, scores.columns.get_indexer(votes["predicted"])]
+    if "path" in votes:
+        table["path"] = votes["path"]
+    return table.sort_values("own_score", kind="stable")
+
+
 def score_columns(predictions):
     """The columns of a prediction table that hold the scores of classes, which ``attrs["labels"]`` names.
 

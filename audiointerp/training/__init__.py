@@ -10,6 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "distillation",
         "fine_tuning",
         "loop",
+        "own_classes",
         "recipes",
         "study",
         "tracks",
@@ -22,6 +23,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "distillation": ["distill", "divergence", "student_for"],
         "tracks": ["classify_tracks", "fit_track_network", "predict_tracks"],
         "cross_validation": ["CrossValidation", "compare_networks", "cross_validate", "cross_validate_tracks"],
+        "own_classes": ["OwnClasses", "train_own_classes"],
         "study": ["Study", "prepare"],
     },
 )

@@ -1,5 +1,6 @@
 """Networks side by side: cross-validated, by patch and by clip."""
 
+import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,9 +9,10 @@ from tqdm import tqdm
 
 from ..errors import MissingDataError
 from ..evaluation.metrics import accuracy, clip_bootstrap
-from ..evaluation.predictions import predict, vote
+from ..evaluation.predictions import predict, prediction_table, vote
+from ..networks.head import labels_of
 from ..networks.tracks import track_network
-from .fine_tuning import fine_tune
+from .fine_tuning import embed, fine_tune, head_scores
 from .tracks import fit_track_network, predict_tracks
 
 
@@ -68,15 +70,25 @@ def cross_validate(
     PatchShapeError, UnknownLabelError
         As `fine_tune`.
     """
-    folds = np.asarray(patches.table["fold"] if folds is None else folds)
+    folds, silent = np.asarray(patches.table["fold"] if folds is None else folds), patches.silent
+    options = {"augmentation": augmentation, "cache": cache, "progress": False}
+    head_alone = recipe is not None and recipe.trainable == "head"
+
+    @functools.cache
+    def embeddings():  # what all folds have in common
+        return embed(network, patches, cache=cache, progress=progress)
 
     def turn(held_out):
-        train, test = patches[~held_out & ~patches.silent], patches[held_out]
-        sounding = test[~test.silent] if (~test.silent).any() else test
-        trained, history = fine_tune(
-            network, train, sounding, recipe, augmentation=augmentation, cache=cache, progress=False
-        )
-        return trained, history, predict(trained, test, cache=cache)
+        trains = ~held_out & ~silent
+        tests = held_out & ~silent if (held_out & ~silent).any() else held_out
+        sets = patches[trains], patches[tests]
+        if not head_alone:
+            trained, history = fine_tune(network, *sets, recipe, **options)
+            return trained, history, predict(trained, patches[held_out], cache=cache, progress=False)
+        given = embeddings()[trains], embeddings()[tests]
+        trained, history = fine_tune(network, *sets, recipe, embeddings=given, **options)
+        scores = head_scores(trained, embeddings()[held_out])
+        return trained, history, prediction_table(patches[held_out].table, scores, labels_of(network))
 
     return _turns(turn, patches.label, folds, only, f"cross-validation of {network.name}", progress)
 

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from functools import partial
 
+import joblib
 import numpy as np
 
 from ..errors import MissingDataError
@@ -21,7 +22,9 @@ from .recipes import Recipe
 
 
 @in_float32()
-def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cache=True, progress=True):
+def fine_tune(
+    network, train, validation, recipe=None, *, augmentation=None, embeddings=None, cache=True, progress=True
+):
     """Train a network on patches and report as the MathWorks example does.
 
     The result is cached under the network's weights, the patches and the recipe. Each finished epoch is kept as well:
@@ -40,6 +43,8 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     augmentation : Augmentation, optional
         What is done to the patches trained on; nothing by default. With mixup, `batch_accuracy` counts the class that
         has the larger share of the mixture.
+    embeddings : (array_like, array_like), optional
+        What `embed` gives for `train` and `validation`, for a head, where they are at hand.
     cache : bool
         Serve and keep the result in the cache.
     progress : bool
@@ -62,7 +67,8 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     UnknownLabelError
         If they have a label the network does not know.
     ValueError
-        If a head alone is to be trained with augmentation, or the network does not give a probability a class.
+        If a head alone is to be trained with augmentation, embeddings are given for more or do not fit the patches, or
+        the network does not give a probability a class.
 
     References
     ----------
@@ -95,7 +101,9 @@ def fine_tune(network, train, validation, recipe=None, *, augmentation=None, cac
     if recipe.trainable == "head" and augmentation:
         raise ValueError("trainable='head' learns from embeddings computed once: there is nothing to augment.")
     if recipe.trainable == "head":
-        return _train_head(network, train, validation, targets, recipe, key, **options)
+        return _train_head(network, (train, validation), targets, recipe, key, embeddings, **options)
+    if embeddings is not None:
+        raise ValueError("embeddings are for Recipe(trainable='head'): a whole network is trained on patches.")
     inputs = [patches.data[..., None] for patches in (train, validation)]
     return fit(network, inputs, targets, recipe, key, **options)
 
@@ -127,16 +135,29 @@ def embed(network, patches, *, batch_size=None, cache=True, progress=True):
     return _embeddings([digest(body), patches.digest], body, patches, batch_size, progress, cache=cache)
 
 
+def head_scores(network, embeddings):
+    """Scores [n, classes] that the head makes of what `embed` gives."""
+    head = keras.Model(head_of(network).input, network.outputs[0])
+    return outputs_of(head, embeddings, progress=False).astype(np.float64)
+
+
 @cached("embeddings", version=1, ignore=("body", "patches", "batch_size", "progress"))
 def _embeddings(key, body, patches, batch_size, progress):
     return outputs_of(body, patches.data, batch_size=batch_size, title="embeddings", progress=progress)
 
 
-def _train_head(network, train, validation, targets, recipe, key, *, cache, progress):
+def _train_head(network, sets, targets, recipe, key, embeddings, *, cache, progress):
     """A copy of the network with the head that is best on embeddings, and the history."""
+    train = sets[0]
     groups = train.table["source" if "source" in train.table else "clip"].astype(str).to_numpy()
-    sets = (train, validation)
-    found = _head([*key, list(groups)], network, sets, targets, groups, recipe, cache, progress, cache=cache)
+    for patches, each in zip(sets, embeddings, strict=True) if embeddings is not None else ():
+        shape = len(patches), head_of(network).input.shape[-1]
+        if np.shape(each) != shape:
+            raise ValueError(
+                f"embeddings of shape {np.shape(each)}: expected {shape}, one row a patch as embed() gives."
+            )
+    key = [*key, list(groups), *([] if embeddings is None else [joblib.hash(embeddings)])]
+    found = _head(key, network, sets, targets, groups, recipe, embeddings, cache, progress, cache=cache)
     kernel, bias, history, strength = found
     trained = copy_of(network)
     head_of(trained).set_weights([kernel, bias])
@@ -149,9 +170,9 @@ def _train_head(network, train, validation, targets, recipe, key, *, cache, prog
     return trained, history
 
 
-@cached("heads", version=1, ignore=("network", "sets", "targets", "groups", "recipe", "keep", "progress"))
-def _head(key, network, sets, targets, groups, recipe, keep, progress):
-    kept = {"cache": keep, "progress": progress}
-    parts = [(embed(network, patches, **kept), own) for patches, own in zip(sets, targets, strict=True)]
+@cached("heads", version=1, ignore=("network", "sets", "targets", "groups", "recipe", "embeddings", "keep", "progress"))
+def _head(key, network, sets, targets, groups, recipe, embeddings, keep, progress):
+    if embeddings is None:
+        embeddings = [embed(network, patches, cache=keep, progress=progress) for patches in sets]
     options = {"validate_every": recipe.validate_every, "seed": recipe.seed, "progress": progress}
-    return fit_head(*parts, len(labels_of(network)), groups, **options)
+    return fit_head(*zip(embeddings, targets, strict=True), len(labels_of(network)), groups, **options)

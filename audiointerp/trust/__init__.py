@@ -8,6 +8,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "agreement": ["map_agreement"],
         "evidence": [
+            "evidence_area",
             "evidence_score",
             "evidence_summary",
             "filter_evidence",

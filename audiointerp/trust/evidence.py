@@ -114,6 +114,31 @@ def evidence_summary(maps, clips, *, confidence=0.95, seed=0):
     return pd.DataFrame(rows).set_index(["method", "label", "measure"]).sort_index()
 
 
+def evidence_area(patches, clips):
+    """Share of each patch that is evidence: where it is small, a map has much to gain over chance.
+
+    Parameters
+    ----------
+    patches : Patches [n]
+    clips : pandas.DataFrame
+        Their clip table, with `evidence` and, if it has it, `faint`.
+
+    Returns
+    -------
+    numpy.ndarray [n]
+        As `area` of `evidence_score`.
+
+    Raises
+    ------
+    MissingDataError
+        As `evidence_score`.
+    """
+    coords = {"patch": patches.table.index.to_numpy(), "time": patches.time, "frequency": patches.frequency}
+    about = {name: ("patch", patches.table[name].to_numpy()) for name in ("clip", "start")}
+    maps = xr.DataArray(np.zeros(patches.data.shape, np.float32), coords | about, ("patch", *CELLS))
+    return evidence_score(maps, clips)["area"].to_numpy()
+
+
 def random_maps(maps, *, seed=0):
     """Maps that know nothing, of the same patches, classes and cells: each cell a number from 0 to 1, drawn evenly."""
     return maps.copy(data=np.random.default_rng(seed).uniform(size=maps.shape).astype(np.float32))

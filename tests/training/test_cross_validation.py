@@ -8,7 +8,7 @@ import pytest
 from audiointerp.datasets.splits import patch_folds
 from audiointerp.errors import MissingDataError
 from audiointerp.evaluation.metrics import accuracy
-from audiointerp.evaluation.predictions import vote
+from audiointerp.evaluation.predictions import predict, vote
 from audiointerp.networks.genre import cam_cnn
 from audiointerp.sound.music import FEATURES
 from audiointerp.training.cross_validation import (
@@ -97,6 +97,18 @@ class TestCrossValidate:
         before = [weights.copy() for weights in network.get_weights()]
         cross_validate(network, toy(24), RECIPE, folds=np.arange(24) // 2 % 2, **QUIET)
         assert all(np.array_equal(a, b) for a, b in zip(before, network.get_weights(), strict=True))
+
+    def test_a_head_is_trained_and_tested_as_fold_by_fold(self, toy, network):
+        patches, recipe = toy(20), Recipe(trainable="head")
+        found = cross_validate(network, patches, recipe, **QUIET)
+        fold = patches.table["fold"].to_numpy()
+        for number in (1, 4):
+            trained, _ = fine_tune(network, patches[fold != number], patches[fold == number], recipe, **QUIET)
+            expected = predict(trained, patches[fold == number], **QUIET)
+            own = found.predictions[found.predictions["fold"] == number]
+            assert list(own) == list(expected) and own["predicted"].equals(expected["predicted"])
+            np.testing.assert_allclose(own[["high", "low"]], expected[["high", "low"]], atol=1e-5)
+            np.testing.assert_allclose(found.networks[number].get_weights()[-1], trained.get_weights()[-1], atol=1e-4)
 
     def test_silent_patches_are_predicted_not_trained_on(self, toy, network, monkeypatch):
         patches = toy(24)

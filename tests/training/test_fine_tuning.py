@@ -14,7 +14,7 @@ from audiointerp.networks.head import add_head, frontend_of, labels_of
 from audiointerp.sound.frontend import FrontEnd
 from audiointerp.sound.patches import Patches
 from audiointerp.training import fine_tuning
-from audiointerp.training.fine_tuning import embed, fine_tune
+from audiointerp.training.fine_tuning import embed, fine_tune, head_scores
 from audiointerp.training.recipes import Recipe
 
 LABELS = ["high", "low"]
@@ -118,6 +118,21 @@ def test_a_head_is_a_logistic_regression_on_the_embeddings(network, train, valid
     theirs.fit(scaler.transform(embed(network, train)), train.label == LABELS[1])
     expected = theirs.predict_proba(scaler.transform(embed(network, validation)))
     np.testing.assert_allclose(trained.predict(validation.data[..., None], verbose=0), expected, atol=2e-3)
+
+
+def test_embeddings_at_hand_are_taken_and_are_part_of_the_key(network, train, validation):
+    recipe, quiet = Recipe(trainable="head"), {"progress": False}
+    given = [embed(network, patches, **quiet) for patches in (train, validation)]
+    plain, _ = fine_tune(network, train, validation, recipe, **quiet)
+    same, _ = fine_tune(network, train, validation, recipe, embeddings=given, **quiet)
+    other, _ = fine_tune(network, train, validation, recipe, embeddings=[given[0] ** 2, given[1]], **quiet)
+    again, _ = fine_tune(network, train, validation, recipe, **quiet)
+    assert weights_equal(plain, same, 1e-6) and weights_equal(plain, again) and not weights_equal(plain, other, 1e-3)
+    np.testing.assert_allclose(head_scores(plain, given[1]), plain.predict(validation.data[..., None]), atol=1e-6)
+    with pytest.raises(ValueError, match=r"embeddings of shape \(43, 6\): expected \(70, 6\)"):
+        fine_tune(network, train, validation, recipe, embeddings=given[:1] * 2, **quiet)
+    with pytest.raises(ValueError, match="a whole network is trained on patches"):
+        fine_tune(network, train, validation, RECIPE, embeddings=given, **quiet)
 
 
 def test_recordings_of_a_head_are_part_of_the_key(network, train, validation, capsys):

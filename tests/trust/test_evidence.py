@@ -9,9 +9,18 @@ import pytest
 import xarray as xr
 
 from audiointerp.errors import MissingDataError, UnknownLabelError
+from audiointerp.maps import explain
 from audiointerp.networks.head import add_head
 from audiointerp.sound.frontend import FrontEnd
-from audiointerp.trust.evidence import evidence_score, evidence_summary, filter_evidence, moved_maps, oracle_maps
+from audiointerp.trust.evidence import (
+    evidence_area,
+    evidence_score,
+    evidence_summary,
+    filter_evidence,
+    moved_maps,
+    oracle_maps,
+    random_maps,
+)
 
 TIME, FREQUENCY = np.arange(5) * 0.1, np.array([100.0, 200.0, 400.0, 800.0])
 
@@ -57,6 +66,20 @@ def test_even_map_has_what_chance_gives(clips):
     np.testing.assert_allclose(table["mass"], table["area"])
     np.testing.assert_allclose(table["hit"], table["area"])
     np.testing.assert_allclose(table["top"], table["area"])
+
+
+def test_area_of_patches_is_that_of_their_maps(network_of, patches_of):
+    patches = patches_of(n=4)  # two of each clip
+    middle = float(np.median(patches.time))
+    clips = pd.DataFrame({"evidence": [[(0.0, middle, 0.0, 9e3)], [(middle, 9.0, 0.0, 9e3)]]})
+    area = evidence_area(patches, clips)
+    start = patches.start[:, None] + patches.time
+    inside = np.where(patches.clip[:, None] == 0, start < middle, start >= middle)
+    np.testing.assert_allclose(area, inside.mean(axis=1), atol=1.01 / len(patches.time))
+    maps = random_maps(explain(network_of(), patches, "gradcam", labels=["class0"], progress=False))
+    np.testing.assert_array_equal(area, evidence_score(maps, clips)["area"])
+    with pytest.raises(MissingDataError, match="no column evidence"):
+        evidence_area(patches, clips.drop(columns="evidence"))
 
 
 def test_random_peaks_hit_as_often_as_the_area_says(rng, clips):
