@@ -257,6 +257,8 @@ def tidy(notebook, *, keep_sound):
                 output.text = "\n".join(lines)
                 if not output.text.strip():
                     continue
+            if "application/vnd.jupyter.widget-view+json" in output.get("data", {}):  # its state lives in the kernel
+                output.data = {"text/plain": "(controls: run this cell to use them)"}
             html = output.get("data", {}).get("text/html", "")
             if "<audio" in html and not keep_sound:
                 output.data = {"text/plain": "(sound: run this cell to listen)"}

@@ -295,6 +295,13 @@ def test_data_of_the_run_is_removed():
     assert set(notebook.cells[0].metadata) == {"tags", "collapsed"}
 
 
+def test_controls_whose_kernel_is_gone_are_a_line():
+    data = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "VBox(children=(Dropdown(…"}
+    notebook = notebook_with(nbformat.v4.new_output("display_data", data))
+    tidy(notebook, keep_sound=True)
+    assert notebook.cells[0].outputs[0].data == {"text/plain": "(controls: run this cell to use them)"}
+
+
 def test_the_table_has_a_row_a_notebook(monkeypatch, tmp_path):
     monkeypatch.setattr(series, "execute", lambda script, *_: (notebook_with(), "" if "a" in script.stem else "x"))
     table = run_series("demo", tmp_path / "out", scripts=write_scripts(tmp_path / "s", nb01_a="", nb02_b=""))

@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from ..networks.head import check_kinds, labels_of
 from ..storage.fingerprints import fingerprint_or_warn
+from ..storage.folders import cache_folder
 from .arrays import label_coords
 from .methods import explain, maps_key, method_call
 
@@ -17,7 +18,9 @@ SLOW = ("integrated_gradients", "lime", "occlusion", "rise", "scorecam")
 BLOCK_BYTES = 128e6  # of the maps of a block
 
 
-def explain_to_file(network, patches, path, method="gradcam", *, details=False, block=None, progress=True, **options):
+def explain_to_file(
+    network, patches, path=None, method="gradcam", *, details=False, block=None, progress=True, **options
+):
     """Maps of any number of patches in one netCDF file, which is written as they come and read as it is needed.
 
     Until it is complete the file has the ending ``.part``; a run that was stopped goes on from there when it is called
@@ -28,8 +31,8 @@ def explain_to_file(network, patches, path, method="gradcam", *, details=False, 
     ----------
     network : keras.Model [(n, frames, mels, 1) -> (n, classes)]
     patches : Patches [n]
-    path : str or Path
-        Of the file, such as ``maps.nc``.
+    path : str or Path, optional
+        Of the file, such as ``maps.nc``, or a folder: then other maps have another name in it. In the cache by default.
     method : str
         One of `METHODS`.
     details : bool
@@ -67,13 +70,15 @@ def explain_to_file(network, patches, path, method="gradcam", *, details=False, 
     >>> with joblib.parallel_config(backend="dask"):  # doctest: +SKIP
     ...     maps = explain_to_file(network, patches, "lime.nc", "lime")
     """
-    path = Path(path)
     options = {"details": details} | options
     function, chosen = method_call(method, options)
     check_kinds(network, patches)
     key = fingerprint_or_warn([method, maps_key(network, patches, function, chosen)])
+    path = cache_folder("map_files") if path is None else Path(path)
     if path.is_dir():
-        raise ValueError(f"{path} is a folder. Name a file in it, such as {path / 'maps.nc'}.")
+        if key is None:
+            raise ValueError(f"these maps have no name of their own. Name a file, such as {path / 'maps.nc'}.")
+        path = path / f"{method}-{key[:16]}.nc"
     if path.is_file():
         if key is None:
             raise ValueError(f"{path} is there, and whether it holds these maps cannot be told. Choose another path.")

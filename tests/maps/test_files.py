@@ -125,6 +125,23 @@ def test_only_its_own_part_is_gone_on_with(counted, network_of, patches_of, tmp_
     assert (tmp_path / "maps.nc").read_bytes() == b"a table of mine"
 
 
+def test_files_in_a_folder_and_in_the_cache_have_names_of_their_own(
+    counted, network_of, patches_of, tmp_path, own_cache
+):
+    network, patches, quiet = network_of(), patches_of(n=3), {"progress": False}
+    asked = [{}, {"method": "saliency"}, {"labels": ["class1"]}]
+    for path, folder in ((tmp_path, tmp_path), (None, own_cache / "map_files")):
+        for again in (False, True):
+            for other in asked:
+                maps = explain_to_file(network, patches, path, **other, **quiet)
+                expected = explain(network, patches, cache=False, **other, **quiet)
+                np.testing.assert_allclose(maps, expected, rtol=1e-4, atol=1e-6)
+                maps.close()
+            assert sum(counted) == 9 * (1 + (path is None)) or again
+            assert len(list(folder.glob("*.nc"))) == 3 == len({*folder.glob("*")})
+    assert sum(counted) == 18
+
+
 def test_blocks(counted, network_of, patches_of, tmp_path, monkeypatch):
     network, patches = network_of(), patches_of(n=40)
     explain_to_file(network, patches, tmp_path / "1.nc", progress=False)
