@@ -90,6 +90,13 @@ def profile_parameters(profile):
     return parameters
 
 
+REPOSITORY = "https://github.com/audiointerp/audiointerp"
+BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
+SETUP = f"""import importlib.util
+
+if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
+    get_ipython().system('pip install -q "git+{REPOSITORY}"')
+"""
 SCRIPTS = Path(__file__).resolve().parent.parent / "notebooks" / "scripts"
 LOG = "run.log"
 NOISE = re.compile(r"^(?:[IWEF]\d{4} \d\d:\d\d|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|WARNING: All log messages|\s*$)")
@@ -161,7 +168,6 @@ def execute(script, parameters, log=os.devnull):
     Parameters are written into its own parameters cell, where a reader changes them; those that it does not have are
     left out. The log gets at its end what the kernel writes to the terminal.
     """
-    import jupytext
     import nbformat
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -170,7 +176,7 @@ def execute(script, parameters, log=os.devnull):
         file.write(f"--- {Path(script).stem}\n")
         file.flush()
         source, target = Path(folder) / "in.ipynb", Path(folder) / "out.ipynb"
-        notebook = with_parameters(jupytext.read(script), parameters)
+        notebook = notebook_of(script, parameters)
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
         nbformat.write(notebook, source)
         error = ""
@@ -183,6 +189,33 @@ def execute(script, parameters, log=os.devnull):
         except DeadKernelError:
             error = "the kernel died: the system ended it, perhaps for want of memory"
         return nbformat.read(target, as_version=4), error
+
+
+def notebook_of(script, parameters):
+    """The notebook that a script becomes: with values of parameters, and one of ours with what it needs in Colab.
+
+    Parameters
+    ----------
+    script : path
+    parameters : dict
+        Names that the script does not have are left out.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
+    import jupytext
+
+    script = Path(script).resolve()
+    notebook = with_parameters(jupytext.read(script), parameters)
+    if script.parent != SCRIPTS:
+        return notebook
+    title, rest = notebook.cells[0].source.split("\n", 1)
+    page = f"{REPOSITORY.replace('github.com', 'colab.research.google.com/github')}/blob/main/notebooks"
+    notebook.cells[0].source = f"{title}\n\n[![Open in Colab]({BADGE})]({page}/{script.stem}.ipynb)\n{rest}"
+    setup = next(cell for cell in notebook.cells if cell.source.startswith("import audiointerp as ai\n"))
+    setup.source = SETUP + setup.source
+    return notebook
 
 
 def parameters_of(script):

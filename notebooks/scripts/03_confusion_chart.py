@@ -36,10 +36,6 @@ FOLDS = [1, 2, 3, 4, 5]
 SEED = 0
 
 # %%
-import importlib.util
-
-if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
-    get_ipython().system('pip install -q "git+https://github.com/audiointerp/audiointerp"')
 import audiointerp as ai
 import numpy as np
 import pandas as pd

@@ -36,10 +36,6 @@ PREDICTED = ""
 SEED = 0
 
 # %%
-import importlib.util
-
-if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
-    get_ipython().system('pip install -q "git+https://github.com/audiointerp/audiointerp"')
 import audiointerp as ai
 import pandas as pd
 from IPython.display import Audio

@@ -45,10 +45,6 @@ MERGED = {"loud": ["metal", "rock"], "dancing": ["disco", "hiphop", "pop"]}
 SEED = 0
 
 # %%
-import importlib.util
-
-if importlib.util.find_spec("audiointerp") is None:  # on Colab: install it first
-    get_ipython().system('pip install -q "git+https://github.com/audiointerp/audiointerp"')
 import audiointerp as ai
 import numpy as np
 import pandas as pd

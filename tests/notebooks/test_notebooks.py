@@ -46,8 +46,7 @@ class TestScript:
         assert all(word in first for word in ("**What you will see.**", "**Time.**", "**Follows**"))
         code = cells_of(notebook, "code")
         assert "parameters" in code[0].metadata["tags"]
-        assert "import audiointerp as ai" in code[1].source
-        assert "git+https" in code[1].source
+        assert code[1].source.startswith("import audiointerp as ai\n")
 
     def test_code_cells_are_short_and_introduced_by_prose(self, script):
         notebook = jupytext.read(script)
@@ -71,12 +70,23 @@ class TestScript:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 class TestCommitted:
     def test_is_made_from_the_script(self, script):
-        made, notebook = jupytext.read(script), committed(script)
+        notebook = committed(script)
         values = parameters_of_cell(cells_of(notebook, "code")[0])
         assert list(values) == list(series.parameters_of(script))
-        assert [cell.source for cell in notebook.cells] == [
-            cell.source for cell in series.with_parameters(made, values).cells
-        ]
+        made = series.notebook_of(script, values)
+        assert [cell.source for cell in notebook.cells] == [cell.source for cell in made.cells]
+
+    def test_opens_in_colab_where_it_installs_itself(self, script):
+        first, *_ = committed(script).cells
+        page = series.REPOSITORY.removeprefix("https://github.com")
+        link = f"(https://colab.research.google.com/github{page}/blob/main/notebooks/{script.stem}.ipynb)"
+        assert link in first.source and (ROOT / "notebooks" / f"{script.stem}.ipynb").is_file()
+        setup = cells_of(committed(script), "code")[1].source
+        assert f'pip install -q "git+{series.REPOSITORY}"' in setup
+        assert setup.index("find_spec") < setup.index("import audiointerp as ai")
+
+    def test_the_address_stands_in_one_place(self, script):
+        assert series.REPOSITORY not in script.read_text(encoding="utf-8")
 
     def test_ran_to_its_end_in_order(self, script):
         code = cells_of(committed(script), "code")
@@ -132,7 +142,7 @@ def test_runs_through_nbconvert(number, tmp_path, monkeypatch):
     """Without papermill, in a kernel as a reader starts it, with the IPython and the widgets that are installed."""
     monkeypatch.delenv("AUDIOINTERP_DATA", raising=False)
     (script,) = series.find_scripts([number])
-    notebook = series.with_parameters(jupytext.read(script), series.profile_parameters("demo"))
+    notebook = series.notebook_of(script, series.profile_parameters("demo"))
     nbformat.write(notebook, tmp_path / "given.ipynb")
     options = ["--execute", "--to", "notebook", "--output", "run.ipynb"]
     command = [sys.executable, "-m", "jupyter", "nbconvert", *options, str(tmp_path / "given.ipynb")]
