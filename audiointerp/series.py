@@ -49,6 +49,7 @@ PROFILES = {
         "FEATURES": "published",
         "GENRES": "gtzan",
         "HELD_OUT": [1, 2, 3, 4, 5],
+        "JUDGED": {"YAMNet": 200, "VGGish": 24},
     },
     # Everything official, downloaded.
     "full": {
