@@ -15,6 +15,7 @@ from scipy import fft, signal
 
 from .errors import PatchShapeError, UnreadableAudioError
 from .sound.frontend import VGGISH, hz_to_mel
+from .sound.patches import joined
 from .sound.reading import read_audio
 
 
@@ -192,13 +193,7 @@ def _relevance(map_, frontend):
     parts = [_refined(part, frontend) for part in map_]
     if start is None:
         return parts[0], None
-    first = np.round((start - start.min()) * frontend.sample_rate / frontend.hop).astype(int)
-    total = np.zeros((first.max() + len(parts[0]), frontend.mels))
-    patches = np.zeros((len(total), 1))
-    for row, part in zip(first, parts, strict=True):
-        total[row : row + len(part)] += part
-        patches[row : row + len(part)] += 1
-    return total / np.maximum(patches, 1), float(start.min())
+    return joined(parts, start, frontend), float(start.min())
 
 
 def _refined(map_, frontend):

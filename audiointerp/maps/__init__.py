@@ -20,11 +20,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "perturbation",
         "regions",
         "rise",
+        "whole",
     ],
     submod_attrs={
         "methods": ["METHODS", "explain"],
         "classes": ["class_difference", "class_profile", "method_consensus"],
         "files": ["explain_to_file"],
+        "whole": ["whole_clip_maps"],
         "deconvolution": ["deconvolve", "strongest_examples"],
     },
 )
