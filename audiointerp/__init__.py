@@ -7,7 +7,19 @@ At the top stand the steps of the way from sounds to maps; everything else is in
 import lazy_loader
 
 __version__ = "0.1.0"
-ROOMS = ("storage", "sound", "datasets", "networks", "evaluation", "training", "maps", "layers", "trust", "plots")
+ROOMS = (
+    "storage",
+    "sound",
+    "datasets",
+    "networks",
+    "evaluation",
+    "training",
+    "maps",
+    "layers",
+    "trust",
+    "plots",
+    "page",
+)
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
@@ -33,6 +45,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "maps.methods": ["explain"],
         "layers.features": ["layer_features"],
         "listening": ["listen", "players"],
-        "widgets": ["map_browser"],
+        "page.browser": ["map_browser"],
+        "page.explorer": ["sound_explorer"],
     },
 )

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 import soundfile
 
-from audiointerp import widgets
 from audiointerp.errors import MissingDataError
 from audiointerp.maps import explain
+from audiointerp.page import browser
+from audiointerp.page.browser import map_browser
 from audiointerp.sound.patches import make_patches
-from audiointerp.widgets import map_browser
 
 
 @pytest.fixture
@@ -36,8 +36,8 @@ def shown(monkeypatch):
     """What was drawn and played, in turn."""
     seen = []
     for name in ("compare_labels", "frequency_profile", "listen"):
-        real = getattr(widgets, name)
-        monkeypatch.setattr(widgets, name, lambda *args, _real=real, _name=name, **options: (
+        real = getattr(browser, name)
+        monkeypatch.setattr(browser, name, lambda *args, _real=real, _name=name, **options: (
             seen.append((_name, args, options)), _real(*args, **options))[1])  # fmt: skip
     monkeypatch.setattr("IPython.display.display", lambda *_, **__: None)
     return seen

@@ -1,13 +1,13 @@
-"""Controls for a notebook: classes, a method and a patch are chosen, and figures and sounds follow."""
+"""Controls for maps: classes, a method and a patch are chosen, and figures and sounds follow."""
 
 import numpy as np
 
-from .errors import MissingDataError
-from .listening import listen, players
-from .plots import compare_labels, frequency_profile
-from .plots.maps import by_method, title_of
-from .sound.patches import class_names
-from .sound.reading import short
+from ..errors import MissingDataError
+from ..listening import listen, players
+from ..plots import compare_labels, frequency_profile
+from ..plots.maps import by_method, title_of
+from ..sound.patches import class_names
+from ..sound.reading import short
 
 
 def map_browser(patches, maps, *, predictions=None, sound=True):
