@@ -12,7 +12,7 @@ COLAB ?= tests/environments/colab.txt
 # Some images forbid Python to keep compiled files: each kernel and worker would compile TensorFlow anew, ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-colab test-lowest lab notebooks bench lock clean
+.PHONY: demo test test-colab test-lowest page lab notebooks bench lock clean
 
 demo: .venv/installed
 	$(BIN)/audiointerp run --profile demo
@@ -30,6 +30,11 @@ test-colab: .venv-colab/installed
 # The tests on Python 3.10 with the lowest versions that pyproject.toml allows.
 test-lowest: .venv-lowest/installed
 	.venv-lowest/bin/python $(PYTEST) $(PART)
+
+# Notebook 11 as a page for sounds of your own, on this computer alone.
+page: .venv/installed
+	$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock -e ".[page]"
+	$(BIN)/audiointerp page
 
 lab: export AUDIOINTERP_DATA := $(abspath $(AUDIOINTERP_DATA))
 lab: .venv/installed

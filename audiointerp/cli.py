@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import series
 from .downloads import DOWNLOADS, download
-from .errors import AudioInterpError, MissingDataError, WeightsError
+from .errors import AudioInterpError, MissingDataError
 from .storage.folders import cache_folder
 
 
@@ -36,13 +36,25 @@ def main(arguments=None):
     )
     train.add_argument("--weights", default="audioset", help="audioset (default), random, or a file")
     train.add_argument("--width", type=float, default=1.0, help="share of the filters, with random weights")
-    train.add_argument("--out", type=Path, help="file of the network (default: NAME OF THE FOLDER.keras)")
+    train.add_argument(
+        "--out",
+        type=Path,
+        help="default: NAME OF THE FOLDER.keras; .clips.csv and .confusion.png beside it",
+    )
     train.add_argument(
         "--folds", type=int, default=5, help="parts to test in turn where clips have no folds (default: 5)"
     )
+    train.add_argument("--overwrite", action="store_true", help="replace what is there under these names")
     train.add_argument("--on-missing", choices=["raise", "skip"], default="raise", help="a class of a single source")
     train.add_argument("--seed", type=int, default=0)
     train.set_defaults(action=_train)
+
+    page = commands.add_parser("page", help="serve notebook 11 as a page on this computer, for sounds of your own")
+    page.add_argument("--network", type=Path, help="a network of yours, as 'train' writes it")
+    page.add_argument("--data", default="synthetic", help="examples, and to train on (default: synthetic)")
+    page.add_argument("--weights", default="random", help="to start from: random (default), audioset, or a file")
+    page.add_argument("--port", type=int, default=8866)
+    page.set_defaults(action=_page)
 
     get = commands.add_parser("download", help="download data or weights")
     get.add_argument("name", choices=DOWNLOADS)
@@ -55,7 +67,7 @@ def main(arguments=None):
     chosen = parser.parse_args(arguments)
     try:
         return chosen.action(chosen)
-    except (AudioInterpError, OSError) as error:
+    except (AudioInterpError, OSError, ValueError) as error:
         print(f"audiointerp: {error}", file=sys.stderr)
         return 1
 
@@ -92,16 +104,15 @@ def _parameter(text):
 
 
 def _train(chosen):
-    from .reports import save_own_classes, summary
+    from .reports import check_place, save_own_classes, summary
     from .training.own_classes import train_own_classes
 
-    out = chosen.out or Path(f"{Path(chosen.folder).resolve().name}.keras")
-    if out.suffix != ".keras":
-        raise WeightsError(f"--out {out}: expected the name of a file that ends in .keras.")
+    folder = Path(chosen.folder).expanduser()
+    out = check_place((chosen.out or Path(f"{folder.resolve().name}.keras")).expanduser(), chosen.overwrite)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *about, **options: print(f"note: {message}", file=sys.stderr)
         own = train_own_classes(
-            chosen.folder,
+            folder.resolve() if folder.is_dir() else chosen.folder,  # a folder of mine called esc10 is that folder
             chosen.backbone,
             weights=chosen.weights,
             width=chosen.width,
@@ -112,6 +123,12 @@ def _train(chosen):
     print(summary(own))
     print("Written:", *save_own_classes(own, out))
     return 0
+
+
+def _page(chosen):
+    from .serving import serve
+
+    return serve(network=chosen.network, data=chosen.data, weights=chosen.weights, port=chosen.port)
 
 
 def _download(chosen):

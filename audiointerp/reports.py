@@ -1,7 +1,10 @@
 """What a network of one's own can do: in words, as a table and as a chart."""
 
+import os
+import tempfile
 from pathlib import Path
 
+from .errors import WeightsError
 from .evaluation.metrics import accuracy, confused_pairs, confusion
 from .evaluation.predictions import doubtful_clips
 from .sound.reading import short
@@ -46,6 +49,30 @@ def summary(own, *, most=10):
     return "\n".join(lines)
 
 
+def check_place(path, overwrite=False):
+    """The place for `save_own_classes`, checked before the work that comes before it.
+
+    A WeightsError if the name does not end in ``.keras``, a folder stands there or its own cannot be written to, or
+    one of the three files is there and may not be replaced.
+    """
+    path = Path(path)
+    if path.suffix != ".keras":
+        raise WeightsError(f"{path}: expected the name of a file that ends in .keras.")
+    there = [str(file) for file in (path, *_beside(path)) if file.exists()]
+    if there and (not overwrite or any(map(os.path.isdir, there))):
+        raise WeightsError(f"{', '.join(there)}: there already. Choose another --out, or --overwrite to replace files.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            return path
+    except OSError as error:
+        raise WeightsError(f"{path}: {error.strerror or error}. Choose a folder that can be written to.") from error
+
+
+def _beside(path):
+    return [path.with_suffix(ending) for ending in (".clips.csv", ".confusion.png")]
+
+
 def save_own_classes(own, path):
     """Write a network of one's own, and beside it what it said of each clip and its confusion chart.
 
@@ -58,8 +85,8 @@ def save_own_classes(own, path):
     Returns
     -------
     list of pathlib.Path
-        The network, a table of the clips (``.csv``: `path`, `label`, `fold`, `predicted`, `own_score`) and the chart
-        (``.png``). Each is written beside its place first and then renamed.
+        The network, a table of the clips (``.clips.csv``: `path`, `label`, `fold`, `predicted`, `own_score`) and the
+        chart (``.confusion.png``). Each is written beside its place first and then renamed.
 
     Raises
     ------
@@ -73,7 +100,7 @@ def save_own_classes(own, path):
 
     path = Path(path)
     table = own.votes[["path", "label", "fold", "predicted"]].join(doubtful_clips(own.votes)["own_score"])
-    written = [save_network(own.network, path), path.with_suffix(".csv"), path.with_suffix(".png")]
+    written = [save_network(own.network, path), *_beside(path)]
     write_whole(written[1], lambda file: table.to_csv(file, index=False))
     chart = confusion_chart(confusion(own.votes), title=path.stem)[0].figure
     write_whole(written[2], lambda file: chart.savefig(file, dpi=150))

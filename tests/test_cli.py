@@ -193,7 +193,14 @@ def test_train_on_a_folder(capsys, tmp_path, monkeypatch):
     code, out, err = run(capsys, "train", "my sounds", *small)
     assert code == 0 and "6 clips of 2 classes" in out and " right, " in out
     assert "drum/broken.wav: cannot be read" in out and "note: " in err and "broken.wav" in err
-    assert {path.name for path in tmp_path.iterdir()} == {f"my sounds{end}" for end in ("", ".keras", ".csv", ".png")}
-    for wrong, text in (["nowhere"], "neither a folder"), (["my sounds", "--out", "net.h5"], "ends in .keras"):
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"my sounds{end}" for end in ("", ".keras", ".clips.csv", ".confusion.png")
+    }
+    wrongs = [(["nowhere"], "neither a folder"), (["my sounds", "--out", "net.h5"], "ends in .keras")]
+    wrongs += [(["my sounds"], "there already"), (["my sounds", "--overwrite", "--folds", "1"], "folds=1")]
+    for wrong, text in wrongs:
         code, out, err = run(capsys, "train", *wrong, *small)
         assert code == 1 and text in err and not out
+    (tmp_path / "my sounds").rename(tmp_path / "esc10")  # a folder of mine goes before a data set of that name
+    code, out, err = run(capsys, "train", "esc10", *small)
+    assert code == 0 and "6 clips of 2 classes" in out

@@ -18,7 +18,7 @@ import audiointerp as ai
 ROOT = Path(ai.__file__).parent
 TESTS = Path(__file__).parent
 MODULES = sorted(path for path in ROOT.rglob("*.py"))
-TOP = {"__init__", "errors", "cli", "series", "listening", "downloads", "reports"}
+TOP = {"__init__", "errors", "cli", "series", "listening", "downloads", "reports", "serving"}
 HEAVY = {
     *("tensorflow", "keras", "librosa", "matplotlib", "seaborn", "sklearn", "scipy", "numpy", "pandas", "xarray"),
     *("soundfile", "joblib", "pooch", "requests", "h5py", "lime", "umap", "jupytext", "papermill"),

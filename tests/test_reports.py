@@ -4,8 +4,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from audiointerp.errors import WeightsError
 from audiointerp.networks.saving import load_network
-from audiointerp.reports import save_own_classes, summary
+from audiointerp.reports import check_place, save_own_classes, summary
 
 
 @pytest.fixture
@@ -36,10 +37,24 @@ def test_summary_says_what_the_table_holds(own):
 
 def test_files_beside_the_network(own, tmp_path):
     written = save_own_classes(own, tmp_path / "my.keras")
-    assert [path.name for path in written] == ["my.keras", "my.csv", "my.png"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.csv", "my.keras", "my.png"]
+    assert [path.name for path in written] == ["my.keras", "my.clips.csv", "my.confusion.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["my.clips.csv", "my.confusion.png", "my.keras"]
     table = pd.read_csv(written[1])
     assert list(table) == ["path", "label", "fold", "predicted", "own_score"] and len(table) == 12
     assert table.loc[7, "own_score"] == pytest.approx(0.1) and table.loc[7, "predicted"] == "dog"
     assert Image.open(written[2]).size[0] > 600
     assert load_network(written[0]).count_params() == own.network.count_params()
+
+
+def test_nothing_is_replaced_unless_asked(own, tmp_path):
+    place = check_place(tmp_path / "new" / "my.keras")
+    assert place.parent.is_dir() and not list(place.parent.iterdir())
+    (place.parent / "my.clips.csv").write_text("my own table")
+    with pytest.raises(WeightsError, match=r"my\.clips\.csv: there already.*--overwrite"):
+        check_place(place)
+    assert check_place(place, overwrite=True) == place
+    (place.parent / "my.confusion.png").mkdir()
+    (place.parent / "file").touch()
+    for bad in (place, place.parent / "file" / "my.keras", place.parent / "my.h5"):
+        with pytest.raises(WeightsError, match=r"Choose|ends in"):
+            check_place(bad, overwrite=True)

@@ -208,10 +208,16 @@ def _in_proportion(clips, count, seed):
             "select_labels(), or ask for fewer folds."
         )
     fold = np.zeros(len(clips), "int64")
-    parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed).split(clips, clips["label"], clips["source"])
-    for number, (_, held_out) in enumerate(parts, 1):
-        fold[held_out] = number
-    return fold
+    for attempt in range(_ORDERS_TRIED):
+        parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed + attempt)
+        for number, (_, held_out) in enumerate(parts.split(clips, clips["label"], clips["source"]), 1):
+            fold[held_out] = number
+        if (pd.Series(fold).groupby(clips["label"].to_numpy()).nunique() > 1).all():
+            return fold
+    raise MissingDataError(
+        f"no way was found to put each label into two of {count} folds while sources stay together: labels share them. "
+        "Ask for other folds, or leave labels of few sources out with select_labels()."
+    )
 
 
 def clip_folds(table, *, count=5, seed=0):

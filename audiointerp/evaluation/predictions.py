@@ -211,13 +211,18 @@ def score_columns(predictions):
     return list(labels)
 
 
+def check_class_names(labels):
+    """Raise an UnknownLabelError if a class has the name of a column of prediction tables."""
+    if taken := sorted(set(labels) & set(ABOUT)):
+        raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
+
+
 def prediction_table(about, scores, labels):
     """Table of predictions, as `predict` returns it, from scores [n, classes] and what is known of each row.
 
     An UnknownLabelError if a class has the name of a column.
     """
-    if taken := sorted(set(labels) & set(ABOUT)):
-        raise UnknownLabelError(f"class names {taken} are also columns of the table: rename these classes.")
+    check_class_names(labels)
     table = about[[c for c in ABOUT if c in about]].copy()
     table["predicted"] = np.array(labels, dtype=object)[scores.argmax(axis=1)]
     table["score"] = scores.max(axis=1)

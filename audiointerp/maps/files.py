@@ -38,8 +38,8 @@ def explain_to_file(
     details : bool
         Write what the method knows more beside `map`.
     block : int, optional
-        Patches explained and written at a time: what a stopped run loses at most. By default 256, or 16 with LIME,
-        occlusion and Score-CAM; fewer if their maps would take more than 128 MB.
+        Patches explained and written at a time: what a stopped run loses at most. By default 256, or 16 with methods of
+        many forward passes; fewer if their maps would take more than 128 MB.
     progress : bool
         Show a bar, with the time that is left, when it takes longer than two seconds.
     **options
@@ -74,7 +74,7 @@ def explain_to_file(
     function, chosen = method_call(method, options)
     check_kinds(network, patches)
     key = fingerprint_or_warn([method, maps_key(network, patches, function, chosen)])
-    path = cache_folder("map_files") if path is None else Path(path)
+    path = cache_folder("map_files") if path is None else Path(path).expanduser()
     if path.is_dir():
         if key is None:
             raise ValueError(f"these maps have no name of their own. Name a file, such as {path / 'maps.nc'}.")
@@ -88,7 +88,7 @@ def explain_to_file(
     part = path.with_name(path.name + ".part")
     found, done = _state(part)
     if found is not None and found != key:
-        print(f"{part} is of other maps; it is begun again.")
+        raise ValueError(f"{part} holds other maps, which were stopped. Choose another path, or delete it.")
     done = done if found == key else 0
 
     size = _block_size(network, patches, method, block, options.get("labels"))

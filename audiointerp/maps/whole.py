@@ -35,7 +35,9 @@ def whole_clip_maps(maps, patches):
     >>> own = patches[patches.clip == 3]  # doctest: +SKIP
     >>> whole_clip_maps(explain(network, own, "occlusion"), own).sel(label="dog")  # doctest: +SKIP
     """
-    whole, maps = whole_clip(patches), matching(maps, patches, maps.attrs.get("method", "map"))
+    whole, maps = whole_clip(patches), matching(maps, patches, getattr(maps, "attrs", {}).get("method", "map"))
+    if "label" not in maps.dims:
+        raise PatchShapeError(f"maps of {maps.dims}: expected the dimension label too, as in maps.sel(label=['dog']).")
     maps = maps.transpose("patch", "label", "time", "frequency")
     if maps.shape[2:] != patches.data.shape[1:]:
         raise PatchShapeError(f"maps of {maps.shape[2:]} cells, patches of {patches.data.shape[1:]}: expected as many.")
@@ -45,6 +47,7 @@ def whole_clip_maps(maps, patches):
     coords["frequency"] = ("frequency", whole.frequency, {"units": "Hz"})
     for name, column in (("clip", "clip"), ("start", "start"), ("true", "label")):
         if column in whole.table:
-            coords[name] = ("patch", whole.table[column].to_numpy().astype(str if name == "true" else None))
+            known = whole.table[column].to_numpy()
+            coords[name] = ("patch", known.astype(str) if name == "true" else known)
     data = np.moveaxis(values, 1, 0)[None].astype(np.float32)
     return xr.DataArray(data, coords, ("patch", "label", "time", "frequency"), name="map", attrs=maps.attrs)

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules=["analysis", "browser", "explorer"],
     submod_attrs={
-        "analysis": ["ClipAnalysis", "analyse_clip"],
+        "analysis": ["ClipAnalysis", "analyse_clip", "silenced", "wav_bytes"],
         "browser": ["map_browser"],
         "explorer": ["sound_explorer"],
     },

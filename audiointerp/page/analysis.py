@@ -1,11 +1,13 @@
 """One sound through a network: read, cut, scored patch by patch, and explained as a whole."""
 
+import io
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import soundfile
 
 from ..errors import UnreadableAudioError
 from ..evaluation.predictions import predict, vote
@@ -156,3 +158,33 @@ def _read(sound, name, rate, max_seconds, max_bytes):
         except UnreadableAudioError as error:
             place = f"{Path(folder).name}/sound"
             raise UnreadableAudioError(str(error).replace(str(path), called).replace(place, called)) from error
+
+
+def silenced(waveform, times, frontend):
+    """A waveform with silence in place of some frames.
+
+    Parameters
+    ----------
+    waveform : array_like [samples]
+        At the front end's sample rate.
+    times : array_like [n]
+        Of the frames to silence, in seconds, as maps have them.
+    frontend : FrontEnd
+
+    Returns
+    -------
+    numpy.ndarray [samples], float32
+    """
+    waveform, centre = np.array(waveform, np.float32), np.asarray(times) * frontend.sample_rate
+    for first in np.round(centre - frontend.hop / 2).astype(int):
+        waveform[max(0, first) : first + frontend.hop] = 0
+    return waveform
+
+
+def wav_bytes(waveform, sample_rate):
+    """A mono waveform as the bytes of a WAV file; louder than 1, it is lowered to 1."""
+    file = io.BytesIO()
+    waveform = np.asarray(waveform, np.float32)
+    peak = max(1.0, float(np.abs(waveform).max(initial=0)))
+    soundfile.write(file, waveform / peak, sample_rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()

@@ -12,7 +12,7 @@ from ..networks.head import labels_of
 from ..plots import compare_labels, scores_over_time
 from ..plots.drawing import VERMILION
 from ..plots.maps import title_of
-from .analysis import MAX_BYTES, MAX_SECONDS, analyse_clip
+from .analysis import MAX_BYTES, MAX_SECONDS, analyse_clip, wav_bytes
 
 METHODS = ("gradcam", "occlusion", "lime")
 OPTIONS = {"lime": {"samples": 512}}
@@ -199,7 +199,7 @@ def _overview(found):
     # The head is moved by the player alone, so that the page needs no kernel to play.
     moved = f"var h = this.parentElement.querySelector('.head'); h.style.left = {100 * box.x0:.4f} + {100 * box.width:.4f} * Math.min(1, Math.max(0, {seconds})) + '%';"  # noqa: E501
     head = f'<div class="head" style="position:absolute;top:2%;height:88%;width:2px;left:{100 * box.x0:.4f}%;background:{VERMILION}"></div>'  # noqa: E501
-    sound = base64.b64encode(_wav(found.waveform, frontend.sample_rate)).decode()
+    sound = base64.b64encode(wav_bytes(found.waveform, frontend.sample_rate)).decode()
     return (
         f'<div style="max-width:900px"><div style="position:relative">{picture}{head}</div>'
         f'<audio controls style="width:100%" aria-label="{escape(found.name)}" ontimeupdate="{escape(moved)}" '
@@ -217,12 +217,3 @@ def _picture(figure, text, wrap=True):
     data = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
     image = f'<img alt="{escape(text)}" style="width:100%;max-width:1100px" src="{data}">'
     return f'{image}<br><a download="map.png" href="{data}">Save this picture</a>' if wrap else image
-
-
-def _wav(waveform, rate):
-    import soundfile
-
-    file = io.BytesIO()
-    peak = max(1.0, float(np.abs(waveform).max()))
-    soundfile.write(file, waveform / peak, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()

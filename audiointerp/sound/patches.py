@@ -128,7 +128,7 @@ class Patches:
         return fingerprint([np.asarray(self.data), labels, settings_of(self.frontend)])
 
 
-def joined(parts, start, frontend):
+def joined(parts, start, frontend, empty=0.0):
     """What patches of one clip say frame by frame, averaged where they overlap.
 
     Parameters
@@ -138,11 +138,13 @@ def joined(parts, start, frontend):
     start : array_like [n]
         In seconds.
     frontend : FrontEnd
+    empty : float
+        What stands where no patch is.
 
     Returns
     -------
     numpy.ndarray [frames, ...], float64
-        From the first start on; 0 where no patch is.
+        From the first start on.
     """
     start = np.asarray(start)
     first = np.round((start - start.min()) * frontend.sample_rate / frontend.hop).astype(int)
@@ -151,7 +153,7 @@ def joined(parts, start, frontend):
     for row, part in zip(first, parts, strict=True):
         total[row : row + len(part)] += part
         count[row : row + len(part)] += 1
-    return total / np.maximum(count, 1)
+    return np.where(count > 0, total / np.maximum(count, 1), empty)
 
 
 def whole_clip(patches):
@@ -165,7 +167,8 @@ def whole_clip(patches):
     Returns
     -------
     Patches [1]
-        With a front end of so many frames; `start` is that of the first, and its index is the clip's number.
+        With a front end of so many frames, silence where no patch is; `start` is that of the first, `silent` whether
+        all are, and its index is the clip's number.
 
     Raises
     ------
@@ -178,8 +181,11 @@ def whole_clip(patches):
     """
     if len(clips := pd.unique(patches.clip)) != 1:
         raise MissingDataError(f"patches of {len(clips)} clips: expected those of one, patches[patches.clip == 3].")
-    data = joined(patches.data, patches.start, patches.frontend).astype(np.float32)
+    silence = np.log(patches.frontend.log_offset)
+    data = joined(patches.data, patches.start, patches.frontend, silence).astype(np.float32)
     table = patches.table.sort_values("start").head(1).set_axis(clips)
+    if "silent" in table:
+        table = table.assign(silent=patches.silent.all())
     return Patches(data[None], table, replace(patches.frontend, frames=len(data)))
 
 

@@ -90,7 +90,8 @@ def cross_validate(
         scores = head_scores(trained, embeddings()[held_out])
         return trained, history, prediction_table(patches[held_out].table, scores, labels_of(network))
 
-    return _turns(turn, patches.label, folds, only, f"cross-validation of {network.name}", progress)
+    title = f"cross-validation of {network.name}"
+    return _turns(turn, patches.label, folds, only, title, progress, heard=~silent)
 
 
 def cross_validate_tracks(
@@ -160,10 +161,10 @@ def compare_networks(results, *, seed=0):
     return pd.DataFrame(rows)
 
 
-def _turns(turn, labels, folds, only, title, progress):
+def _turns(turn, labels, folds, only, title, progress, *, heard=True):
     """Hold out each fold in turn: `turn` takes a mask and gives a trained network, its history and predictions."""
     predictions, networks, seconds = [], {}, []
-    held_out = _check_folds(labels, folds, only)
+    held_out = _check_folds(labels, folds, only, heard)
     for fold in tqdm(held_out, title, unit="fold", leave=False, disable=not progress):
         networks[fold], history, found = turn(folds == fold)
         predictions.append(found.assign(fold=fold))
@@ -171,21 +172,23 @@ def _turns(turn, labels, folds, only, title, progress):
     return CrossValidation(pd.concat(predictions), networks, networks[fold].count_params(), float(np.mean(seconds)))
 
 
-def _check_folds(labels, folds, only):
-    known = sorted(set(folds.tolist()))
+def _check_folds(labels, folds, only, heard):
     if folds.shape != (len(labels),):
         raise ValueError(f"folds of shape {folds.shape}: expected one of each of the {len(labels)} patches.")
+    known = sorted(set(folds.tolist()))
     if len(known) < 2:
         raise MissingDataError(
             f"all patches are in fold {known}: a network is tested on a fold it was not trained on. Give the clips "
             'folds before they are cut: datasets.with_folds(clips, by="source").'
         )
-    held_out = known if only is None else list(dict.fromkeys(only))
+    held_out = known if only is None else list(dict.fromkeys(np.atleast_1d(only).tolist()))
+    if not held_out:
+        raise ValueError("only=[]: name at least one fold to hold out, or leave it out for all.")
     if absent := [fold for fold in held_out if fold not in known]:
         raise MissingDataError(f"folds {absent} have no patches; there are {known}.")
     for fold in held_out:
-        if unheard := sorted(set(labels[folds == fold]) - set(labels[folds != fold])):
+        if unheard := sorted(set(labels[folds == fold]) - set(labels[(folds != fold) & heard])):
             raise MissingDataError(
-                f"fold {fold}: no patch of {', '.join(unheard)} is left to train on. Give every label two folds."
+                f"fold {fold}: no sounding patch of {', '.join(unheard)} is left to train on. Give labels two folds."
             )
     return held_out

@@ -134,7 +134,8 @@ def evidence_area(patches, clips):
         As `evidence_score`.
     """
     coords = {"patch": patches.table.index.to_numpy(), "time": patches.time, "frequency": patches.frequency}
-    about = {name: ("patch", patches.table[name].to_numpy()) for name in ("clip", "start")}
+    known = [name for name in ("clip", "start") if name in patches.table]
+    about = {name: ("patch", patches.table[name].to_numpy()) for name in known}
     maps = xr.DataArray(np.zeros(patches.data.shape, np.float32), coords | about, ("patch", *CELLS))
     return evidence_score(maps, clips)["area"].to_numpy()
 
@@ -213,6 +214,11 @@ def _evidence_in(maps, clips):
     """Which cells lie in the evidence, and which count [patch, time, frequency]; an error if it cannot be told."""
     if "evidence" not in clips:
         raise MissingDataError("the clip table has no column evidence: only synthetic sounds know where theirs lies.")
+    if not clips.index.is_unique:
+        raise MissingDataError(
+            "the index of the clip table names clips more than once, as after pd.concat(): expected each clip once. "
+            "Pass the table that the patches were made from."
+        )
     absent = [name for name in ("clip", "start", *CELLS) if name not in maps.coords]
     if absent or not set(maps["clip"].values.tolist()) <= set(clips.index):
         found = f"lack {', '.join(absent)}" if absent else "are of clips that the table does not hold"

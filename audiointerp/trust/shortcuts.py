@@ -10,6 +10,7 @@ from ..datasets.synthetic.evidence import clean_boxes
 from ..datasets.synthetic.sets import check_range, load_set
 from ..datasets.synthetic.signals import click, normalised, shape
 from ..errors import MissingDataError, UnknownLabelError
+from ..sound.patches import class_names
 from ..sound.reading import file_digest, numbered, read_with_notes, warn_of_repairs
 
 KINDS = ("tone", "click", "lowpass")
@@ -89,10 +90,11 @@ def plant_shortcut(
     for name, share in (("probability", probability), ("elsewhere", elsewhere)):
         check_range(name, share, 0, 1)
     clips = numbered(clips).copy()
-    if label not in set(clips["label"]):
-        raise UnknownLabelError(f"label {label!r}: the clips are of {', '.join(sorted({*map(str, clips['label'])}))}.")
+    (label,), names = class_names([label]), np.array(class_names(clips["label"]), dtype=object)
+    if label not in set(names):
+        raise UnknownLabelError(f"label {label!r}: the clips are of {', '.join(sorted({*map(str, names)}))}.")
     digests = np.array([file_digest(path) for path in clips["path"]], dtype=object)
-    share = np.where(clips["label"] == label, probability, elsewhere)
+    share = np.where(names == label, probability, elsewhere)
     clips["tainted"] = [_rng(seed, digest).uniform() for digest in digests] < share
     sounds = dict(zip(digests[clips["tainted"]], clips.loc[clips["tainted"], "path"], strict=True))
     if not sounds:

@@ -3,6 +3,7 @@ import pytest
 
 from audiointerp.maps import explain
 from audiointerp.maps.matching import matching
+from audiointerp.sound.patches import Patches
 
 
 @pytest.fixture
@@ -35,3 +36,15 @@ def test_maps_of_others_are_an_error(maps, patches):
             matching(other, patches, "gradcam")
     with pytest.raises(TypeError, match=r"maps of gradcam: found ndarray, expected an xarray\.DataArray"):
         matching(maps.values, patches, "gradcam")
+
+
+def test_maps_of_another_set_with_the_same_numbers_are_an_error(network_of, patches, maps):
+    for column, values in (("clip", [7, 7, 8, 8]), ("start", patches.start + 0.5)):
+        other = Patches(patches.data, patches.table.assign(**{column: values}), patches.frontend)
+        for own in (other, other[[1]]):
+            with pytest.raises(ValueError, match="must be of the same clips and starts"):
+                matching(maps, own, "gradcam")
+    text = Patches(patches.data, patches.table.assign(clip=["x", "x", "y", "y"]), patches.frontend)
+    assert len(matching(explain(network_of(), text, "gradcam", progress=False), text[[3]], "gradcam")) == 1
+    with pytest.raises(TypeError, match=r"select one|Select one with a list"):
+        matching(maps[0], patches, "gradcam")

@@ -55,3 +55,12 @@ def test_errors(clip, linear_of, rng):
             whole_clip(some)
     with pytest.raises(PatchShapeError, match="expected as many"):
         whole_clip_maps(maps.isel(time=slice(0, 4)), patches[:3])
+
+
+def test_gaps_are_silence_and_a_sound_is_silent_only_if_all_of_it_is(clip):
+    _, patches = clip
+    far = patches[[0, 2]].table.assign(start=[0.0, 20 * HOP], clip="x", silent=[True, False])
+    whole = whole_clip(Patches(patches.data[[0, 2]], far, SMALL))
+    np.testing.assert_allclose(whole.data[0, 8:20], np.log(SMALL.log_offset), rtol=1e-6)
+    assert not whole.silent.item() and whole.table.index.tolist() == ["x"]
+    assert whole_clip(Patches(patches.data[[0, 2]], far.assign(silent=True), SMALL)).silent.item()

@@ -11,6 +11,7 @@ from audiointerp.evaluation.metrics import accuracy
 from audiointerp.evaluation.predictions import predict, vote
 from audiointerp.networks.genre import cam_cnn
 from audiointerp.sound.music import FEATURES
+from audiointerp.sound.patches import Patches
 from audiointerp.training.cross_validation import (
     CrossValidation,
     compare_networks,
@@ -110,6 +111,20 @@ class TestCrossValidate:
             np.testing.assert_allclose(own[["high", "low"]], expected[["high", "low"]], atol=1e-5)
             np.testing.assert_allclose(found.networks[number].get_weights()[-1], trained.get_weights()[-1], atol=1e-4)
 
+    def test_a_class_that_is_silent_elsewhere_is_named(self, toy, network):
+        patches = toy(20)
+        silent = (patches.label == "low") & (patches.table["fold"] != 1)
+        patches = Patches(patches.data, patches.table.assign(silent=silent), patches.frontend)
+        with pytest.raises(MissingDataError, match="fold 1: no sounding patch of low is left"):
+            cross_validate(network, patches, RECIPE, **QUIET)
+
+    @pytest.mark.parametrize("only, text", [([], "only=.*at least one fold"), (9, "folds .9. have no patches")])
+    def test_folds_that_are_not_there(self, toy, network, only, text):
+        with pytest.raises((ValueError, MissingDataError), match=text):
+            cross_validate(network, toy(20), RECIPE, only=only, **QUIET)
+        with pytest.raises(ValueError, match="folds of shape"):
+            cross_validate(network, toy(20), RECIPE, folds=np.ones((20, 2)), **QUIET)
+
     def test_silent_patches_are_predicted_not_trained_on(self, toy, network, monkeypatch):
         patches = toy(24)
         patches.table.loc[[0, 5], "silent"] = True
@@ -134,7 +149,7 @@ class TestCrossValidate:
             cross_validate(network, patches, RECIPE, folds=np.ones(12), **QUIET)
         with pytest.raises(MissingDataError, match=r"folds \[9\] have no patches"):
             cross_validate(network, patches, RECIPE, only=[9], **QUIET)
-        with pytest.raises(MissingDataError, match="no patch of low is left"):
+        with pytest.raises(MissingDataError, match="no sounding patch of low is left"):
             cross_validate(network, patches, RECIPE, folds=(patches.label == "low").astype(int), only=[1], **QUIET)
 
 

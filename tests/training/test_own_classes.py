@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from audiointerp.datasets import load
-from audiointerp.errors import MissingDataError, UnreadableAudioError
+from audiointerp.errors import MissingDataError, UnknownLabelError, UnreadableAudioError
 from audiointerp.evaluation.metrics import accuracy
 from audiointerp.evaluation.predictions import predict, vote
 from audiointerp.networks.head import frontend_of, labels_of
@@ -45,7 +45,8 @@ def test_three_clips_a_class_are_enough(folder_of, backbone):
 def test_the_network_has_learned_from_all_clips_and_the_votes_have_not(folder_of):
     folder = folder_of({"drum": 5, "flute": 5})
     (folder / "drum" / "0.wav").write_bytes((folder / "flute" / "0.wav").read_bytes())  # a wrong label
-    own = train_own_classes(folder, "vggish", **SMALL)
+    with pytest.warns(UserWarning, match="the same recording more than once"):
+        own = train_own_classes(folder, "vggish", **SMALL)
     wrong = own.votes["label"] != own.votes["predicted"]
     assert "0.wav" in {path.name for path in map(Path, own.votes.loc[wrong, "path"])}
     again = predict(own.network, make_patches(own.clips, frontend_of(own.network), progress=False), progress=False)
@@ -55,7 +56,8 @@ def test_the_network_has_learned_from_all_clips_and_the_votes_have_not(folder_of
 
 
 def test_folds_of_the_clips_are_kept_and_others_divide_no_source(folder_of):
-    own = train_own_classes(folder_of({"drum": 6, "flute": 6}, "1-{}-A.wav"), **SMALL)  # one fold: new ones are drawn
+    with pytest.warns(UserWarning, match="own folds are not used: a class stands in one of them alone"):
+        own = train_own_classes(folder_of({"drum": 6, "flute": 6}, "1-{}-A.wav"), **SMALL)
     assert own.clips["fold"].nunique() == 5 and (own.clips.groupby("source")["fold"].nunique() == 1).all()
     assert own.votes["fold"].equals(own.clips["fold"].loc[own.votes.index])
     given = own.clips.assign(fold=[1, 1, 1, 2, 2, 2] * 2)
@@ -105,7 +107,7 @@ def test_a_class_of_one_source_is_an_error_or_left_out(folder_of, left):
 
 def test_two_classes_must_be_left(folder_of):
     folder = folder_of({"drum": 4, "flute": 1})
-    with pytest.raises(MissingDataError, match=r"flute.*there must be two classes"):
+    with pytest.raises(MissingDataError, match=r"flute.*two classes are needed"):
         train_own_classes(folder, on_missing="skip", **SMALL)
 
 
@@ -122,3 +124,47 @@ def test_a_table_of_clips_and_another_recipe(folder_of):
 def test_bad_options(folder_of):
     with pytest.raises(ValueError, match="on_missing='drop': expected 'raise' or 'skip'"):
         train_own_classes(folder_of({"drum": 2, "flute": 2}), on_missing="drop", **SMALL)
+
+
+def test_silent_clips_are_left_out_and_count_for_no_class(folder_of):
+    folder = folder_of({"drum": 3, "flute": 3, "whistle": 3})
+    for number in (0, 1):
+        soundfile.write(folder / "whistle" / f"{number}.wav", np.zeros(16_000), 16_000)
+    with pytest.warns(UserWarning), pytest.raises(MissingDataError, match=r"whistle.*on-missing skip"):
+        train_own_classes(folder, **SMALL)
+    with pytest.warns(UserWarning, match="whistle.*left out"):
+        own = train_own_classes(folder, on_missing="skip", **SMALL)
+    assert labels_of(own.network) == ["drum", "flute"] and len(own.votes) == 6
+    assert own.left_out["why"].value_counts().to_dict() == {
+        "silent to the network": 2,
+        "all of its class from one source": 1,
+    }
+
+
+def test_the_same_recording_stands_on_one_side(folder_of):
+    folder = folder_of({"drum": 5, "flute": 5})
+    for number in (0, 3):
+        (folder / "drum" / f"copy {number}.wav").write_bytes((folder / "drum" / f"{number}.wav").read_bytes())
+    with pytest.warns(UserWarning, match=r"drum/0\.wav.* the same recording more than once"):
+        own = train_own_classes(folder, **SMALL)
+    fold = own.clips.set_index(own.clips["path"].map(lambda path: Path(path).name))[["label", "fold"]]
+    fold = fold[fold["label"] == "drum"]["fold"]
+    assert fold["0.wav"] == fold["copy 0.wav"] and fold["3.wav"] == fold["copy 3.wav"]
+
+
+def test_tables_are_checked_before_anything_is_read(folder_of, monkeypatch):
+    clips = load(folder_of({"drum": 3, "flute": 3}))
+    bare = train_own_classes(clips[["path", "label"]], **SMALL)
+    assert bare.clips["fold"].nunique() == 3
+    monkeypatch.setattr("audiointerp.training.own_classes.make_patches", lambda *_, **__: pytest.fail("read"))
+    bad = [
+        (clips.drop(columns="path"), MissingDataError, "columns path are missing"),
+        (clips.assign(label=[None, *["a"] * 3, *["b"] * 2]), MissingDataError, "have no label"),
+        (clips.head(0), MissingDataError, "the clip table is empty"),
+        (clips.replace({"label": {"drum": "score"}}), UnknownLabelError, "rename these classes"),
+    ]
+    for table, error, text in bad:
+        with pytest.raises(error, match=text):
+            train_own_classes(table, **SMALL)
+    with pytest.raises(ValueError, match="folds=1"):
+        train_own_classes(clips, folds=1, **SMALL)
