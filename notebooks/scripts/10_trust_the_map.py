@@ -119,9 +119,8 @@ sparse_evidence["ratio"].unstack("measure").round(1)
 # %% [markdown]
 # In the recorded run integrated gradients put 5.3 times as much relevance into small evidence as chance would, and LIME
 # with finer regions 3.5 times; the three defaults stand at 2.2 to 2.4. By the strongest cells alone Grad-CAM leads
-# (4.2): it finds the place, and spreads its relevance around it. So a finer map pays where the evidence is small. It
-# does not over all classes, and LIME's and occlusion's own sizes are those of the MathWorks example: they stay the
-# defaults.
+# (4.2): it finds the place, and spreads its relevance around it. So a finer map pays where the evidence is small.
+# LIME's and occlusion's own sizes are those of the MathWorks example, and stay the defaults.
 #
 # ## Hide what the map marks
 #
