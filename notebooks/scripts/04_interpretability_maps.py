@@ -161,23 +161,17 @@ class_maps = by_method(three, upsample="nearest")
 ai.plots.map_grid(three, class_maps, label=LABEL);
 
 # %% [markdown]
-# Three patches are an anecdote. Next, every fourth held-out patch of the class (the others overlap these), averaged.
-# The maps go to a file as they come, so that a whole data set can be mapped: a stopped run goes on where it was.
-# **Predict** which frequencies will stand out.
+# Three patches are an anecdote. Next, all held-out patches of the class, averaged. **Predict** which frequencies will
+# stand out.
 
 # %%
 held_out = validation[(validation.label == LABEL) & ~validation.silent]
-average = ai.maps.explain_to_file(network, held_out[::4], method="occlusion")
+average = ai.explain(network, held_out[::4], "occlusion")
 ai.plots.label_average(average, LABEL);
 
 # %% [markdown]
-# The curve on the right is the mean over time: how much of the score is lost when these frequencies are hidden. One
-# by one, with the sound, and beside any other class:
-
-# %%
-ai.map_browser(held_out[::4], average)
-
-# %% [markdown]
+# The curve on the right is the mean over time: how much of the score is lost when these frequencies are hidden.
+#
 # ## The claim: low frequencies make a helicopter
 #
 # The example concludes that loud low frequencies matter to the network and the repeating sound of the blades at high

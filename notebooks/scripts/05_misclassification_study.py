@@ -124,18 +124,12 @@ ai.plots.compare_labels(patch, maps, (true, predicted));
 
 # %%
 confused = validation[wrong.index[:: max(1, len(wrong) // 16)][:16]]
-profiles = ai.maps.explain_to_file(network, confused, method="occlusion", labels=[true, predicted])
+profiles = ai.explain(network, confused, "occlusion", labels=[true, predicted])
 ai.plots.frequency_profile(profiles, own=False);
 
 # %%
 strongest = profiles.mean(["patch", "time"]).idxmax("frequency").to_pandas()
 print(f"hiding sounds near {strongest[true]:.0f} Hz costs {true} most; near {strongest[predicted]:.0f} Hz, {predicted}")
-
-# %% [markdown]
-# Look at them one by one, and listen:
-
-# %%
-ai.map_browser(confused, profiles, predictions=predictions.loc[confused.table.index])
 
 # %% [markdown]
 # ## The experiment
