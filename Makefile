@@ -33,7 +33,7 @@ test-lowest: .venv-lowest/installed
 
 # Notebook 11 as a page for sounds of your own, on this computer alone.
 page: .venv/installed
-	$(BIN)/uv pip install -q --python $(BIN)/python -c requirements.lock -e ".[page]"
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c requirements.lock -e ".[page]"
 	$(BIN)/audiointerp page
 
 lab: export AUDIOINTERP_DATA := $(abspath $(AUDIOINTERP_DATA))

@@ -15,8 +15,8 @@ from scipy import fft, signal
 
 from .errors import PatchShapeError, UnreadableAudioError
 from .sound.frontend import VGGISH, hz_to_mel
-from .sound.patches import joined
 from .sound.reading import read_audio
+from .sound.whole import joined
 
 
 def gain_of(

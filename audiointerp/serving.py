@@ -58,14 +58,13 @@ def page_parameters(network, data, weights):
     from .networks.saving import load_network
     from .training.study import prepare
 
-    width = 0.125 if weights == "random" else 1.0
+    width, folder = 0.125 if weights == "random" else 1.0, Path(data).expanduser()
+    data = str(folder.resolve()) if folder.is_dir() else str(data)
     if network is None:
         prepare(data, "yamnet", weights=weights, width=width)
     else:
         network = Path(network).resolve()
         load_network(network)
-    folder = Path(data).expanduser()
-    data = str(folder.resolve()) if folder.is_dir() else str(data)
     return {"NETWORK": str(network or ""), "DATA": data, "YAMNET": str(weights), "WIDTH": width}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import xarray as xr
 
 from ..errors import PatchShapeError
-from ..sound.patches import joined, whole_clip
+from ..sound.whole import joined, whole_clip
 from .matching import matching
 
 
@@ -21,7 +21,7 @@ def whole_clip_maps(maps, patches):
     Returns
     -------
     xarray.DataArray [1, label, time (s), frequency (Hz)]
-        Of the patch that `sound.patches.whole_clip` gives; its time is counted from the first patch.
+        Of the patch that `sound.whole.whole_clip` gives; its time is counted from the first patch.
 
     Raises
     ------

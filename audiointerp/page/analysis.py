@@ -15,8 +15,9 @@ from ..maps.methods import explain
 from ..maps.whole import whole_clip_maps
 from ..networks.backend import keras
 from ..networks.head import frontend_of
-from ..sound.patches import Patches, whole_clip
+from ..sound.patches import Patches, are_silent
 from ..sound.reading import read_with_notes
+from ..sound.whole import whole_clip
 
 MAX_SECONDS, MAX_BYTES = 60.0, 20_000_000
 
@@ -123,10 +124,9 @@ def analyse_clip(network, sound, *, name=None, max_seconds=MAX_SECONDS, max_byte
     frontend = frontend_of(network)
     waveform, notes = _read(sound, name, frontend.sample_rate, max_seconds, max_bytes)
     data, start = frontend.cut(frontend.log_mel(waveform), overlap)
-    silent = data.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
     if len(waveform) < frontend.patch_seconds * frontend.sample_rate:
         notes = [*notes, f"shorter than one patch of {frontend.patch_seconds:.2f} s: padded with silence"]
-    patches = Patches(data, pd.DataFrame({"clip": 0, "start": start, "silent": silent}), frontend)
+    patches = Patches(data, pd.DataFrame({"clip": 0, "start": start, "silent": are_silent(data, frontend)}), frontend)
     predictions = predict(network, patches, cache=False, progress=False)
     return ClipAnalysis(_called(sound, name), waveform, patches, predictions, notes, network)
 

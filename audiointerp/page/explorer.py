@@ -86,8 +86,8 @@ def sound_explorer(network, examples=None, *, methods=METHODS, max_seconds=MAX_S
             step()
         except AudioInterpError as error:
             say(escape(str(error)), "alert")
-        except (MemoryError, OSError) as error:
-            say(f"This did not work: {escape(type(error).__name__)}. Try a shorter sound.", "alert")
+        except Exception as error:  # nobody sees a traceback here, and what is busy must end
+            say(escape(f"This did not work ({type(error).__name__}: {error}). Try another sound."), "alert")
         finally:
             for control in (upload, example, *chosen):
                 control.disabled = False

@@ -128,67 +128,6 @@ class Patches:
         return fingerprint([np.asarray(self.data), labels, settings_of(self.frontend)])
 
 
-def joined(parts, start, frontend, empty=0.0):
-    """What patches of one clip say frame by frame, averaged where they overlap.
-
-    Parameters
-    ----------
-    parts : sequence of array_like [frames, ...]
-        One a patch.
-    start : array_like [n]
-        In seconds.
-    frontend : FrontEnd
-    empty : float
-        What stands where no patch is.
-
-    Returns
-    -------
-    numpy.ndarray [frames, ...], float64
-        From the first start on.
-    """
-    start = np.asarray(start)
-    first = np.round((start - start.min()) * frontend.sample_rate / frontend.hop).astype(int)
-    total = np.zeros((first.max() + len(parts[0]), *np.shape(parts[0])[1:]))
-    count = np.zeros((len(total), *(1,) * (total.ndim - 1)))
-    for row, part in zip(first, parts, strict=True):
-        total[row : row + len(part)] += part
-        count[row : row + len(part)] += 1
-    return np.where(count > 0, total / np.maximum(count, 1), empty)
-
-
-def whole_clip(patches):
-    """The patches of one clip as a single one as long as they are together.
-
-    Parameters
-    ----------
-    patches : Patches [n]
-        Of one clip.
-
-    Returns
-    -------
-    Patches [1]
-        With a front end of so many frames, silence where no patch is; `start` is that of the first, `silent` whether
-        all are, and its index is the clip's number.
-
-    Raises
-    ------
-    MissingDataError
-        If there is no patch, or they are of several clips.
-
-    See Also
-    --------
-    audiointerp.maps.whole_clip_maps : their maps, likewise.
-    """
-    if len(clips := pd.unique(patches.clip)) != 1:
-        raise MissingDataError(f"patches of {len(clips)} clips: expected those of one, patches[patches.clip == 3].")
-    silence = np.log(patches.frontend.log_offset)
-    data = joined(patches.data, patches.start, patches.frontend, silence).astype(np.float32)
-    table = patches.table.sort_values("start").head(1).set_axis(clips)
-    if "silent" in table:
-        table = table.assign(silent=patches.silent.all())
-    return Patches(data[None], table, replace(patches.frontend, frames=len(data)))
-
-
 def class_names(labels):
     """Labels as class names: numbers as text, 1.0 as "1"; text in one Unicode form (NFC); None if none."""
 
@@ -275,7 +214,7 @@ def make_patches(
             notes = [*notes, f"too short for one patch of {frontend.patch_seconds} s: padded with silence"]
         warn_of_repairs(clip["path"], notes)
         store.append(cut)
-        silent = cut.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
+        silent = are_silent(cut, frontend)
         rows += [
             {"clip": index, "start": s, **clip, "padded": padded, "silent": q}
             for s, q in zip(start, silent, strict=True)
@@ -283,6 +222,11 @@ def make_patches(
     if failures:
         report_unreadable(failures, len(clips), on_error)
     return Patches(store.array(), pd.DataFrame(rows), frontend)
+
+
+def are_silent(data, frontend):
+    """Whether no band of any frame of each patch [n, frames, mels] rises above the front end's log offset."""
+    return data.max(axis=(1, 2)) < np.log(2 * frontend.log_offset)
 
 
 @cached("log_mel", version=2, ignore=("path",))

@@ -6,7 +6,8 @@ from audiointerp.errors import MissingDataError, PatchShapeError
 from audiointerp.maps import explain, whole_clip_maps
 from audiointerp.plots import map_grid
 from audiointerp.sound.frontend import FrontEnd
-from audiointerp.sound.patches import Patches, whole_clip
+from audiointerp.sound.patches import Patches
+from audiointerp.sound.whole import whole_clip
 
 SMALL = FrontEnd(frames=8, mels=6)
 HOP = SMALL.hop / SMALL.sample_rate
@@ -20,16 +21,6 @@ def clip(rng):
     start = np.array([0, 3, 6, 1]) * HOP
     table = pd.DataFrame({"clip": [5, 5, 5, 6], "start": start, "label": "dog"}, index=[20, 21, 22, 23])
     return whole, Patches(data, table, SMALL)
-
-
-def test_patches_of_a_clip_are_the_clip_again(clip):
-    whole, patches = clip
-    joined = whole_clip(patches[patches.clip == 5][[2, 0, 1]])
-    np.testing.assert_allclose(joined.data[0], whole, atol=1e-6)
-    assert joined.frontend.frames == 14 and joined.table.index.tolist() == [5] and joined.table["start"].item() == 0
-    np.testing.assert_allclose(joined.time, SMALL.frame_times(14))
-    later = whole_clip(patches[[2]])
-    assert later.start.item() == pytest.approx(6 * HOP) and len(later.data[0]) == 8
 
 
 def test_maps_are_averaged_where_patches_overlap(clip, linear_of, rng):
@@ -55,12 +46,3 @@ def test_errors(clip, linear_of, rng):
             whole_clip(some)
     with pytest.raises(PatchShapeError, match="expected as many"):
         whole_clip_maps(maps.isel(time=slice(0, 4)), patches[:3])
-
-
-def test_gaps_are_silence_and_a_sound_is_silent_only_if_all_of_it_is(clip):
-    _, patches = clip
-    far = patches[[0, 2]].table.assign(start=[0.0, 20 * HOP], clip="x", silent=[True, False])
-    whole = whole_clip(Patches(patches.data[[0, 2]], far, SMALL))
-    np.testing.assert_allclose(whole.data[0, 8:20], np.log(SMALL.log_offset), rtol=1e-6)
-    assert not whole.silent.item() and whole.table.index.tolist() == ["x"]
-    assert whole_clip(Patches(patches.data[[0, 2]], far.assign(silent=True), SMALL)).silent.item()

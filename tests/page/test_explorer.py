@@ -1,3 +1,4 @@
+import html
 import io
 import re
 
@@ -72,6 +73,19 @@ def test_what_cannot_be_used_is_a_sentence_and_shows_nothing_of_before(network, 
     assert controls["explained"].value and not controls["upload"].disabled
 
 
+def test_what_nobody_foresaw_is_a_sentence_too(network, monkeypatch):
+    def fails(*_, **__):
+        raise KeyError("<odd>")
+
+    box = sound_explorer(network)
+    monkeypatch.setattr(explorer, "listen", fails)
+    box.show(tone(), "tone.wav")
+    controls = parts(box)
+    said = html.unescape(controls["status"].value)
+    assert 'role="alert"' in said and "KeyError: '<odd>'" in said and "<odd>" not in controls["status"].value
+    assert not controls["upload"].disabled
+
+
 def test_uploads_of_both_generations_of_ipywidgets():
     assert explorer._upload(()) is None and explorer._upload({}) is None
     assert explorer._upload(({"name": "a.wav", "content": memoryview(b"x")},)) == ("a.wav", b"x")
@@ -81,10 +95,10 @@ def test_uploads_of_both_generations_of_ipywidgets():
 def test_the_playhead_stands_where_the_spectrogram_begins_and_ends(network):
     box = sound_explorer(network)
     box.show(tone(seconds=2.0), "tone.wav")
-    html = parts(box)["overview"].value
-    left, width = (float(re.search(text, html)[1]) for text in (r"left = ([\d.]+) \+", r"\+ ([\d.]+) \* Math"))
+    page = parts(box)["overview"].value
+    left, width = (float(re.search(text, page)[1]) for text in (r"left = ([\d.]+) \+", r"\+ ([\d.]+) \* Math"))
     assert 0 < left < 20 and 60 < width < 100 - left
-    low, seconds = re.search(r"currentTime - (-?[\d.]+)\) / ([\d.]+)", html).groups()
+    low, seconds = re.search(r"currentTime - (-?[\d.]+)\) / ([\d.]+)", page).groups()
     assert abs(float(low)) < 0.05 and abs(float(seconds) - 2.0) < 0.2
 
 
